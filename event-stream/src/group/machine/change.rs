@@ -16,6 +16,9 @@ pub enum Change {
     Answer(Arc<str>),
     /// It takes its part of the segments without a reader.
     Acquire,
+    /// It reports how far it is. On a condition like the others: a report that is written after the
+    /// reader has left would name a reader that is not in the group.
+    Report,
     /// It gives a segment back.
     Release(ScopedSegment),
     /// It has read a segment to its end.

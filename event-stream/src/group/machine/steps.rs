@@ -243,7 +243,7 @@ impl GroupReaderMachine {
         }
         self.has_moved = false;
         self.timers.reset_report(moment.now, state.readers().len());
-        Some(Effect::Report(self.report(moment.wall_ms)))
+        Some(self.change(Change::Report))
     }
 
     /// Compares the segments of this reader with those that the state assigns to it.

@@ -6,7 +6,7 @@ use pravega_sdk_types::{ScopedSegment, SegmentId};
 
 use super::{
     super::state::{
-        GroupSegment, GroupUpdate, ReaderGroupState, SegmentCompletion, SegmentRelease,
+        Adoption, GroupSegment, GroupUpdate, ReaderGroupState, SegmentCompletion, SegmentRelease,
     },
     assignment::SegmentAssignment,
     change::Change,
@@ -49,11 +49,6 @@ impl GroupReaderMachine {
         self.acquiring.extend(plan.acquiring);
     }
 
-    /// The report of how far this reader is.
-    pub(super) fn report(&self, wall_ms: i64) -> GroupUpdate {
-        report(&self.reader, &self.owned, self.last_read, wall_ms)
-    }
-
     /// Returns true if no checkpoint waits for this reader: until it has answered, the segments
     /// that it has must stay those that it answers for.
     pub(super) fn may_change_segments(&self, state: &ReaderGroupState) -> bool {
@@ -67,20 +62,6 @@ fn may_change_segments(reader: &str, bugs: Bugs, state: &ReaderGroupState) -> bo
             || bugs.has(GroupBug::AcquiresAtCheckpoints))
 }
 
-/// The lag is that of Java's client, which compares it with those of its readers: the time since
-/// 1970 less the id of the segment of the last event. A reader that has not read an event would
-/// look empty beside others and be given their segments, so the id of one of its segments counts.
-fn report(
-    reader: &Arc<str>,
-    owned: &Owned,
-    last_read: Option<SegmentId>,
-    wall_ms: i64,
-) -> GroupUpdate {
-    let last_read = last_read.or_else(|| owned.segments().next().map(ScopedSegment::id));
-    let lag_ms = last_read.map_or(0, |id| wall_ms.saturating_sub(i64::from(id)));
-    GroupUpdate::UpdateDistanceToTail { reader: reader.clone(), lag_ms, read: owned.ranged() }
-}
-
 impl ChangePlan {
     /// Returns the updates of the change, by the latest state; none if there is nothing to change
     /// any more. The owner calls it again with each newer state until the updates are written.
@@ -92,8 +73,8 @@ impl ChangePlan {
                 vec![GroupUpdate::RemoveReader { reader, offsets: offsets.clone() }]
             }
             Change::Adopt(init) => {
-                let generation = init.configuration.configuration().generation();
-                let is_newer = state.configuration().generation() < generation;
+                let adoption = state.adoption(init.configuration.configuration());
+                let is_newer = adoption == Adoption::Newer;
                 is_newer.then(|| GroupUpdate::Init(init.clone())).into_iter().collect()
             }
             Change::CreateCheckpoint(name) if !state.checkpoints().is_ongoing() => vec![
@@ -101,6 +82,7 @@ impl ChangePlan {
                 GroupUpdate::ClearCheckpointsBefore { checkpoint: name.clone() },
             ],
             Change::Answer(name) => self.answer(name, state).into_iter().collect(),
+            Change::Report if state.is_online(&reader) => vec![self.report(wall_ms)],
             Change::Acquire if self.may_change_segments(state) => self.acquire(state, wall_ms),
             Change::Release(segment) if self.may_change_segments(state) => {
                 self.release(segment, state, wall_ms)
@@ -147,7 +129,7 @@ impl ChangePlan {
         }
         self.acquiring.extend(segments.iter().cloned());
         let last_read = self.last_read.or_else(|| segments.first().map(ScopedSegment::id));
-        let report = report(&self.reader, &self.owned, last_read, wall_ms);
+        let report = self.report_after(last_read, wall_ms);
         let reader = &self.reader;
         let acquire = |segment| GroupUpdate::AcquireSegment { reader: reader.clone(), segment };
         let updates = segments.into_iter().map(acquire).chain([report]);
@@ -176,6 +158,18 @@ impl ChangePlan {
     }
 
     fn report(&self, wall_ms: i64) -> GroupUpdate {
-        report(&self.reader, &self.owned, self.last_read, wall_ms)
+        let last_read =
+            self.last_read.or_else(|| self.owned.segments().next().map(ScopedSegment::id));
+        self.report_after(last_read, wall_ms)
+    }
+
+    /// The report of how far the reader is. The lag is that of Java's client, which compares it
+    /// with those of its readers: the time since 1970 less the id of the segment of the last event.
+    /// A reader that has not read an event would look empty beside others and be given their
+    /// segments, so the id of one of its segments counts.
+    fn report_after(&self, last_read: Option<SegmentId>, wall_ms: i64) -> GroupUpdate {
+        let lag_ms = last_read.map_or(0, |id| wall_ms.saturating_sub(i64::from(id)));
+        let read = self.owned.ranged();
+        GroupUpdate::UpdateDistanceToTail { reader: self.reader.clone(), lag_ms, read }
     }
 }

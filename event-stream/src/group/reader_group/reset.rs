@@ -13,7 +13,7 @@ use super::{
     handle::ReaderGroup,
     machine::reset::{Identity, ResetEffect, ResetEnd, ResetMachine, Updated},
 };
-use crate::group::state::GroupUpdate;
+use crate::group::state::{Adoption, GroupUpdate};
 
 impl ReaderGroup {
     /// Begins the group again with a configuration: other streams, starts, ends or settings. All
@@ -167,8 +167,8 @@ impl ReaderGroup {
                 }
                 ResetEffect::Adopt(configuration) => {
                     let adopted = self.adopt(&configuration).await;
-                    adopted.map_err(|error| error.with_outcome(*effect))?;
-                    machine.handle_adopted();
+                    let adopted = adopted.map_err(|error| error.with_outcome(*effect))?;
+                    machine.handle_adopted(adopted);
                 }
                 ResetEffect::Pause(pause) => {
                     sleep(pause).await;
@@ -252,14 +252,17 @@ impl ReaderGroup {
         }
     }
 
-    /// Begins the group again, unless its state has the configuration or a newer one.
-    async fn adopt(&self, configuration: &ReaderGroupConfiguration) -> Result<()> {
+    /// Begins the group again, unless its state has the configuration or a newer one, or is that of
+    /// another group.
+    async fn adopt(&self, configuration: &ReaderGroupConfiguration) -> Result<Adoption> {
         let init = init_of(&self.access.context, configuration).await?;
         let mut adopted = Outcome::NotApplied;
         let adopting = self.access.change(&mut adopted, |state, updates| {
-            if state.configuration().generation() < configuration.generation() {
+            let adoption = state.adoption(configuration);
+            if adoption == Adoption::Newer {
                 updates.push(GroupUpdate::Init(init.clone()));
             }
+            adoption
         });
         adopting.await
     }

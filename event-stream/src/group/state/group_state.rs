@@ -37,6 +37,17 @@ pub struct ReaderGroupState {
     pub(super) is_updating_configuration: bool,
 }
 
+/// What a configuration means for a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Adoption {
+    /// The group begins again with it.
+    Newer,
+    /// The state has it, or a later one.
+    Known,
+    /// It is that of another group of the same name.
+    OtherGroup,
+}
+
 /// Segments whose predecessors were not all read to their ends, in the order in which they were
 /// added, each with the predecessors that are left.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -100,6 +111,21 @@ impl ReaderGroupState {
     #[must_use]
     pub fn configuration(&self) -> &ReaderGroupConfiguration {
         self.configuration.configuration()
+    }
+
+    /// Returns what a configuration means for this state: its group may be another one of the name,
+    /// which was deleted and created again. A state without an id is that of a group which was not
+    /// registered when it began.
+    #[must_use]
+    pub(crate) fn adoption(&self, configuration: &ReaderGroupConfiguration) -> Adoption {
+        let own = self.configuration();
+        if own.id() != configuration.id() && !own.id().is_nil() {
+            Adoption::OtherGroup
+        } else if own.generation() < configuration.generation() {
+            Adoption::Newer
+        } else {
+            Adoption::Known
+        }
     }
 
     /// Returns true while a change of the configuration is not finished.

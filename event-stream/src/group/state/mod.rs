@@ -20,6 +20,7 @@ mod tests;
 mod update;
 mod update_error;
 
+pub(crate) use self::group_state::Adoption;
 pub use self::{
     checkpoints::CheckpointState,
     configuration::StoredConfiguration,

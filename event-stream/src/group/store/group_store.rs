@@ -150,7 +150,7 @@ impl GroupStore {
     /// Writes an update whatever the state is. The copy has it after the next [`Self::fetch`].
     ///
     /// An update that does not fit the state stops Java's readers, so it must be one that always
-    /// does: a report, the begin of a checkpoint, or what is about the last one.
+    /// does: the begin of a checkpoint, or what is about the last one.
     ///
     /// # Errors
     ///

@@ -197,6 +197,20 @@ async fn a_group_that_was_deleted_is_not_reset() {
 }
 
 #[tokio::test]
+async fn a_group_that_was_created_again_is_not_reset_by_a_handle_of_the_old_one() {
+    let (factory, stream, old) = group_of(1).await;
+    old.delete().await.unwrap();
+    let configuration = quick(std::slice::from_ref(&stream));
+    let (new, _) = factory.create_reader_group(old.group(), &configuration).await.unwrap();
+    let known = new.configuration().await.unwrap();
+    let changed = configuration.with_refresh_interval(Duration::from_millis(70));
+    let error = old.reset(&changed).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::NotFound, Outcome::NotApplied));
+    assert_eq!(new.configuration().await.unwrap(), known);
+    assert!(!new.describe().await.unwrap().is_updating_configuration);
+}
+
+#[tokio::test]
 async fn a_reset_that_is_dropped_anywhere_leaves_a_group_that_can_be_reset() {
     let (factory, stream, group) = group_of(1).await;
     for millis in 0..12 {

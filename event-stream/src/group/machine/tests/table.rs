@@ -10,7 +10,7 @@ use pravega_sdk_types::{
 use super::{
     super::{
         super::state::{GroupInit, GroupSegment, GroupUpdate, ReaderGroupState, SegmentCompletion},
-        Effect, GroupReaderMachine, GroupReaderSettings, LossReason, Moment,
+        Change, Effect, GroupReaderMachine, GroupReaderSettings, LossReason, Moment,
     },
     bench::{Bench, add, configuration, create, remove, segment},
 };
@@ -345,6 +345,43 @@ fn a_newer_configuration_is_adopted_and_the_group_begins_again() {
     let starts = [(GroupSegment::from(segment(7)), SegmentOffset::At(Offset(0)))];
     old.machine.handle_configuration(GroupInit::new(configuration(), starts));
     assert_eq!(old.run(), [""; 0], "it is not newer");
+}
+
+#[test]
+fn the_configuration_of_another_group_of_the_name_is_not_adopted() {
+    let of = |id, generation| configuration().with_identity(uuid::Uuid::from_u128(id), generation);
+    let start = || [(GroupSegment::from(segment(0)), SegmentOffset::At(Offset(0)))];
+    for (found, is_adopted) in [(of(1, Some(5)), true), (of(2, Some(5)), false)] {
+        let mut bench = Bench::of(GroupInit::new(of(1, Some(4)), start()));
+        bench.run();
+        bench.machine.handle_configuration(GroupInit::new(found, start()));
+        let expected: &[&str] =
+            if is_adopted { &["Init", "close 0", "lost: Removed"] } else { &[] };
+        assert_eq!(bench.run(), expected);
+    }
+}
+
+#[test]
+fn a_report_that_comes_after_the_reader_was_taken_out_is_not_written() {
+    let mut bench = Bench::reading(1);
+    bench.machine.handle_read(&segment(0), Offset(9));
+    bench.now += Duration::from_secs(60);
+    let change = loop {
+        let moment = bench.moment();
+        match bench.poll() {
+            Some(Effect::Fetch) => bench.machine.handle_fetched(&bench.state, 0, moment),
+            Some(Effect::Change(change)) => break change,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(change, Change::Report);
+    bench.apply(remove("a"));
+    let before = bench.state.clone();
+    assert_eq!(bench.machine.updates(&change, &bench.state, 7), []);
+    let moment = bench.moment();
+    bench.machine.handle_changed(&bench.state, false, moment);
+    assert_eq!(bench.run(), ["close 0", "lost: Removed"]);
+    assert_eq!(bench.state, before);
 }
 
 #[test]

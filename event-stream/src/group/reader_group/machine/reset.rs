@@ -23,6 +23,7 @@ use pravega_sdk_types::ReaderGroupConfiguration;
 use uuid::Uuid;
 
 use super::configuration::is_same;
+use crate::group::state::Adoption;
 
 /// How often another client may be faster, or a call be in doubt.
 const MAX_ROUNDS: u32 = 100;
@@ -49,8 +50,8 @@ pub(crate) enum ResetEffect {
     /// Ask the controller for its configuration: answered by
     /// [`ResetMachine::handle_configuration`].
     FindConfiguration,
-    /// Begin the group again with a configuration, if the one of the state is older: answered by
-    /// [`ResetMachine::handle_adopted`].
+    /// Begin the group again with a configuration, if the one of the state is older and of
+    /// the same group: answered by [`ResetMachine::handle_adopted`].
     Adopt(ReaderGroupConfiguration),
     /// Wait: answered by [`ResetMachine::handle_paused`].
     Pause(Duration),
@@ -181,9 +182,15 @@ impl ResetMachine {
         self.next = ResetEffect::Adopt(found);
     }
 
-    /// The state has the configuration that was to be adopted, or a newer one.
-    pub(crate) fn handle_adopted(&mut self) {
-        self.next = self.end.map_or(ResetEffect::Mark, ResetEffect::End);
+    /// The state has the configuration that should be adopted, or a newer one, or is that of
+    /// another group.
+    pub(crate) fn handle_adopted(&mut self, adoption: Adoption) {
+        self.next = match adoption {
+            Adoption::OtherGroup => ResetEffect::End(ResetEnd::Replaced),
+            Adoption::Newer | Adoption::Known => {
+                self.end.map_or(ResetEffect::Mark, ResetEffect::End)
+            }
+        };
     }
 
     /// The state is not marked any more.
@@ -255,7 +262,7 @@ mod tests {
     }
 
     fn end(mut machine: ResetMachine) -> ResetEnd {
-        machine.handle_adopted();
+        machine.handle_adopted(Adoption::Newer);
         match machine.poll_effect() {
             ResetEffect::End(end) => end,
             other => panic!("{other:?}"),
@@ -300,7 +307,7 @@ mod tests {
             assert_eq!(machine.poll_effect(), ResetEffect::FindConfiguration);
             machine.handle_configuration(found.clone());
             assert_eq!(machine.poll_effect(), ResetEffect::Adopt(found));
-            machine.handle_adopted();
+            machine.handle_adopted(Adoption::Newer);
             assert_eq!(machine.poll_effect(), ResetEffect::Mark);
         }
     }
@@ -345,6 +352,15 @@ mod tests {
         let mut machine = asked();
         machine.handle_updated(Updated::Refused);
         machine.handle_configuration(foreign(5).with_identity(Uuid::from_u128(3), Some(5)));
+        assert_eq!(machine.poll_effect(), ResetEffect::End(ResetEnd::Replaced));
+    }
+
+    #[test]
+    fn a_group_that_was_created_again_before_its_state_was_changed_is_left() {
+        let mut machine = asked();
+        machine.handle_updated(Updated::Accepted(5));
+        machine.handle_configuration(ours(5));
+        machine.handle_adopted(Adoption::OtherGroup);
         assert_eq!(machine.poll_effect(), ResetEffect::End(ResetEnd::Replaced));
     }
 
