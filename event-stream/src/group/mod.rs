@@ -16,6 +16,7 @@
 //! `store` reads a clock, draws random numbers or does I/O, and nothing in a `machine` of theirs.
 
 mod beginning;
+mod failure;
 pub mod liveness;
 pub mod machine;
 mod reader;

@@ -22,33 +22,6 @@ const PURPOSE: &[u8] = b"pravega-sdk: lease of the reader ";
 ///
 /// Each call is one request, and takes at most the [time](LeaseTimes::request_timeout) that the
 /// length of the lease allows. Clones are cheap.
-///
-/// # Examples
-///
-/// ```no_run
-/// use std::time::Duration;
-///
-/// use pravega_sdk_event_stream::{
-///     SegmentContext,
-///     group::{
-///         GroupStore,
-///         liveness::{LeaseStore, LeaseTimes},
-///     },
-/// };
-/// use pravega_sdk_table_synchronizer::StateConfig;
-///
-/// # async fn example(context: SegmentContext) -> Result<(), Box<dyn std::error::Error>> {
-/// let times = LeaseTimes::new(Duration::from_secs(30));
-/// let group = "shop/billing".parse()?;
-/// let state = GroupStore::open(context.clone(), &group, StateConfig::default()).await?;
-/// let leases = LeaseStore::new(context, state.segment().clone(), times);
-/// match leases.read("reader-1").await? {
-///     Some(lease) => println!("{:?}, for {:?}", lease.phase(), lease.length()),
-///     None => println!("it has no lease"),
-/// }
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug, Clone)]
 pub struct LeaseStore {
     attributes: SegmentAttributes,
@@ -63,6 +36,12 @@ impl LeaseStore {
     pub fn new(context: SegmentContext, state: ScopedSegment, times: LeaseTimes) -> Self {
         let attributes = SegmentAttributes::new(context, state);
         Self { attributes, timeout: times.request_timeout() }
+    }
+
+    /// Returns a handle of the same leases whose requests may take so long.
+    #[must_use]
+    pub fn within(&self, timeout: Duration) -> Self {
+        Self { timeout, ..self.clone() }
     }
 
     /// Returns the lease of a reader. `None` means that it has none: it is not in the group, or one

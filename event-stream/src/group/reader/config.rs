@@ -47,7 +47,7 @@ impl Default for GroupReaderConfig {
             reads: ReaderConfig::default(),
             allocation_delay: Duration::ZERO,
             timeout: Duration::from_secs(30),
-            lease: Some(LeaseTimes::new(Duration::from_secs(30))),
+            lease: Some(LeaseTimes::default()),
             assignment: SegmentAssignment::Fair,
             hand_over: HandOver::AtCheckpoints,
             wall_ms: None,
@@ -74,9 +74,9 @@ impl GroupReaderConfig {
     }
 
     /// Sets the time that opening the reader takes at most, besides the wait for the lease of a
-    /// dead reader of the same id, and each request about the state of the
-    /// group or to the controller. A request that takes longer is made again, as long as the reader
-    /// reads. Default: 30 s, at least 10 ms, at most an hour.
+    /// dead reader of the same id, and each request about the state of the group or to the
+    /// controller. A request that takes longer is made again, as long as the reader reads. Default:
+    /// 30 s, at least 10 ms, at most an hour.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.clamp(Duration::from_millis(10), Duration::from_secs(3600));
@@ -93,7 +93,16 @@ impl GroupReaderConfig {
     /// returns no event before it has renewed the lease and read the state. The clocks of readers
     /// are not compared, and may run at speeds that differ by 5 %.
     ///
-    /// Readers of this client take only each other out, never those of other clients.
+    /// A lease covers one reader, from before it joins until it leaves, is taken out, or ends with
+    /// an error: then it is not renewed, and other readers take the reader out, unless the program
+    /// closes it before. Readers of this client take only each other out, never readers without a
+    /// lease: those of other clients, and those with `None` here.
+    ///
+    /// A lease that is left under the id of a dead reader does not cover the next one of the id:
+    /// one with a lease replaces it, one with `None` removes it before it joins, and both wait for
+    /// it as long as the dead reader may be alive. A reader of another client cannot; if it takes
+    /// the id of a reader that has died less than a lease ago, and was not taken out by [this
+    /// client](crate::group::ReaderGroup::reader_offline), it is taken out once.
     #[must_use]
     pub fn with_lease(mut self, lease: Option<Duration>) -> Self {
         self.lease = lease.map(LeaseTimes::new);

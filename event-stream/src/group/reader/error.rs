@@ -1,19 +1,18 @@
 //! The error of reading as a member of a group.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use pravega_sdk_controller_client::ControllerError;
 use pravega_sdk_segment_client::{
     attributes::AttributeError,
     error::{NoRuntime, ReadError},
-    machine::Cause,
 };
 use pravega_sdk_table_synchronizer::StateError;
 use pravega_sdk_types::{
     ErrorKind, Failure, Outcome, ScopedReaderGroup, ScopedStream, Wording, error_type,
 };
 
-use super::super::machine::LossReason;
+use super::super::{failure, machine::LossReason};
 
 error_type! {
     /// A failed call of a reader of a group, or something that the reader met.
@@ -40,6 +39,11 @@ error_type! {
 impl GroupReaderError {
     pub(super) fn new(kind: ErrorKind, outcome: Outcome, detail: impl fmt::Display) -> Self {
         Failure::new(kind, outcome, detail).into()
+    }
+
+    /// The error of a group without a state.
+    pub(super) fn without_state() -> Self {
+        failure::without_state().into()
     }
 
     pub(super) fn invalid(detail: impl fmt::Display) -> Self {
@@ -108,31 +112,13 @@ impl GroupReaderError {
 
 impl From<StateError> for GroupReaderError {
     fn from(error: StateError) -> Self {
-        let (kind, outcome, offset) = (error.kind(), error.outcome(), error.offset());
-        let detail = match kind {
-            ErrorKind::NotFound | ErrorKind::Sealed => "there is no such reader group",
-            ErrorKind::Corrupt => "an entry of the group's state is damaged",
-            _ => "the group's state cannot be used",
-        };
-        let kind = if kind == ErrorKind::Sealed { ErrorKind::NotFound } else { kind };
-        let failure =
-            Failure::new(kind, outcome, detail).with_shared_source(Arc::new(error) as Cause);
-        match offset {
-            Some(offset) => failure.with_offset(offset).into(),
-            None => failure.into(),
-        }
+        failure::of_state(error).into()
     }
 }
 
 impl From<AttributeError> for GroupReaderError {
     fn from(error: AttributeError) -> Self {
-        let (kind, outcome) = (error.kind(), error.outcome());
-        let detail = match kind {
-            ErrorKind::NotFound | ErrorKind::Sealed => "there is no such reader group",
-            _ => "the lease of the reader cannot be used",
-        };
-        let kind = if kind == ErrorKind::Sealed { ErrorKind::NotFound } else { kind };
-        Failure::new(kind, outcome, detail).with_shared_source(Arc::new(error) as Cause).into()
+        failure::of_lease(error).into()
     }
 }
 

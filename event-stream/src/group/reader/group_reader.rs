@@ -12,24 +12,20 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::Stream;
-use pravega_sdk_segment_client::{
-    context::SegmentContext,
-    error::ReadError,
-    runtime::{rng, runtime},
-};
+use pravega_sdk_segment_client::{context::SegmentContext, error::ReadError, runtime::runtime};
 use pravega_sdk_types::{
     ErrorKind, Offset, Outcome, Position, ReaderId, ScopedReaderGroup, ScopedSegment, ScopedStream,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     super::{
-        liveness::{ClaimError, LeaseKeeper, LeaseStore, LeaseTimes, claim},
+        liveness::{ClaimError, Claimed, LeaseStore, LeasedGroup, claim},
         machine::LossReason,
         store::GroupStore,
     },
     config::GroupReaderConfig,
-    driver::{GroupDriver, Step, missing},
+    driver::{GroupDriver, Step},
     error::GroupReaderError,
     event::{GroupEvent, GroupItem},
     notices::GroupReaderNotices,
@@ -123,7 +119,9 @@ impl<C: Codec> GroupReader<C> {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the reader may or may not be in the group, as one that has died.
+    /// If the future is dropped, or fails after the reader has a
+    /// [lease](GroupReaderConfig::with_lease), a task takes the reader out of the group and removes
+    /// the lease. Without a lease the reader may or may not be in the group, as one that has died.
     pub async fn open(
         context: SegmentContext,
         group: &ScopedReaderGroup,
@@ -132,33 +130,9 @@ impl<C: Codec> GroupReader<C> {
         config: GroupReaderConfig,
     ) -> Result<Self, GroupReaderError> {
         runtime()?;
-        let (limit, mut joining, mut last) = (config.timeout, false, None);
-        let wait = config.lease.map(LeaseTimes::lease).unwrap_or_default();
-        let opening = async {
-            let mut store = GroupStore::open(context.clone(), group, config.state()).await?;
-            store.fetch().await?;
-            if store.state().is_none() {
-                return Err(missing());
-            }
-            let lease = claim_lease(&context, group, id, &mut store, &config).await?;
-            let mut driver = GroupDriver::new(context, group.clone(), id, store, lease, config)?;
-            joining = true;
-            poll_fn(|cx| {
-                let joined = driver.poll_joined(cx);
-                last = driver.last_failure().or(last.take());
-                joined
-            })
-            .await?;
-            Ok(driver)
-        };
-        let opened = timeout(limit.saturating_add(wait), opening).await;
-        let opened = opened.unwrap_or_else(|_| {
-            let outcome = if joining { Outcome::Unknown } else { Outcome::NotApplied };
-            Err(last
-                .unwrap_or_else(|| GroupReaderError::over(limit, outcome))
-                .with_outcome(outcome))
-        });
-        let driver = opened.map_err(|error| error.of("joining", group))?;
+        let limit = config.timeout;
+        let joined = join(context, group, id, config).await;
+        let driver = joined.map_err(|error| error.of("joining", group))?;
         Ok(Self { driver, id: id.clone(), codec, timeout: limit, marks: BTreeMap::new() })
     }
 
@@ -256,9 +230,9 @@ impl<C: Codec> GroupReader<C> {
         self.driver.notices().subscribe()
     }
 
-    /// Leaves the group. Other readers go on after the last event that was returned; an event or a
-    /// checkpoint that was returned last counts as handled. From then on [`Self::next`] returns
-    /// `None`.
+    /// Leaves the group, and gives the lease back. Other readers go on after the last event that
+    /// was returned; an event or a checkpoint that was returned last counts as handled. From then
+    /// on [`Self::next`] returns `None`.
     ///
     /// # Errors
     ///
@@ -301,8 +275,19 @@ impl<C: Codec> GroupReader<C> {
         let of = |error: GroupReaderError| error.of("leaving", &group);
         runtime().map_err(|error| of(error.into()))?;
         self.driver.leave(at).map_err(of)?;
-        let left = timeout(limit, poll_fn(|cx| self.driver.poll_left(cx))).await;
+        let mut has_left = false;
+        let leaving = async {
+            poll_fn(|cx| self.driver.poll_left(cx)).await?;
+            has_left = true;
+            // The task goes on if the time is over.
+            poll_fn(|cx| self.driver.poll_released(cx)).await;
+            Ok(())
+        };
+        let left = timeout(limit, leaving).await;
         let left = left.unwrap_or_else(|_| {
+            if has_left {
+                return Ok(());
+            }
             let failed = self.driver.last_failure();
             let over = failed.unwrap_or_else(|| GroupReaderError::over(limit, Outcome::Unknown));
             Err(over.with_outcome(Outcome::Unknown))
@@ -379,28 +364,76 @@ impl<C: Codec> GroupReader<C> {
     }
 }
 
-/// Claims the id of a reader that is about to join, and begins to renew its lease.
-async fn claim_lease(
+/// Joins a group: reads its state, claims the id, and writes in the state that the reader is in it.
+async fn join(
+    context: SegmentContext,
+    group: &ScopedReaderGroup,
+    id: &ReaderId,
+    config: GroupReaderConfig,
+) -> Result<GroupDriver, GroupReaderError> {
+    let limit = config.timeout;
+    let over = |outcome| GroupReaderError::over(limit, outcome);
+    let deadline = Instant::now() + limit;
+    let opened = timeout_at(deadline, open_state(&context, group, &config)).await;
+    let state = opened.unwrap_or_else(|_| Err(over(Outcome::NotApplied)))?;
+    let claimed = claim_id(&context, group, id, state, &config, deadline).await?;
+    let Claimed { state, lease, deadline } = claimed;
+    let mut driver = GroupDriver::new(context, group.clone(), id, state, lease, config)?;
+    let mut last = None;
+    let joining = poll_fn(|cx| {
+        let joined = driver.poll_joined(cx);
+        last = driver.last_failure().or(last.take());
+        joined
+    });
+    let joined = timeout_at(deadline, joining).await.unwrap_or_else(|_| {
+        Err(last.unwrap_or_else(|| over(Outcome::Unknown)).with_outcome(Outcome::Unknown))
+    });
+    joined.map(|()| driver)
+}
+
+async fn open_state(
+    context: &SegmentContext,
+    group: &ScopedReaderGroup,
+    config: &GroupReaderConfig,
+) -> Result<GroupStore, GroupReaderError> {
+    let mut state = GroupStore::open(context.clone(), group, config.state()).await?;
+    state.fetch().await?;
+    if state.state().is_none() {
+        return Err(GroupReaderError::without_state());
+    }
+    Ok(state)
+}
+
+/// Claims the id of a reader that is about to join, and begins to renew its lease. Without leases
+/// one that is left under the id is removed.
+async fn claim_id(
     context: &SegmentContext,
     group: &ScopedReaderGroup,
     id: &ReaderId,
-    store: &mut GroupStore,
+    state: GroupStore,
     config: &GroupReaderConfig,
-) -> Result<Option<LeaseKeeper>, GroupReaderError> {
-    let Some(times) = config.lease else { return Ok(None) };
-    let reader: Arc<str> = id.as_str().into();
-    let leases = LeaseStore::new(context.clone(), store.segment().clone(), times);
-    let random = rng(config.reads.seed).u64(..);
-    let claimed = claim(&leases, store, &reader, times, random).await;
-    let claimed = claimed.map_err(|error| match error {
-        ClaimError::InUse => GroupReaderError::lost(LossReason::AlreadyInGroup, &reader),
+    deadline: Instant,
+) -> Result<Claimed, GroupReaderError> {
+    let times = config.lease.unwrap_or_default();
+    let leased = LeasedGroup {
+        context: context.clone(),
+        group: group.clone(),
+        config: config.state(),
+        leases: LeaseStore::new(context.clone(), state.segment().clone(), times),
+    };
+    let (reader, seed) = (id.as_str(), config.reads.seed);
+    let claimed = claim(leased, state, reader.into(), config.lease, seed, deadline).await;
+    claimed.map_err(|error| match error {
+        ClaimError::InUse => GroupReaderError::lost(LossReason::AlreadyInGroup, reader),
         ClaimError::Lease(error) => error.into(),
         ClaimError::State(error) => error.into(),
-    })?;
-    let (context, group) = (context.clone(), group.clone());
-    let keeper =
-        LeaseKeeper::start(context, group, reader, leases, times, claimed, config.state())?;
-    Ok(Some(keeper))
+        ClaimError::NoRuntime(error) => error.into(),
+        ClaimError::Late => GroupReaderError::over(config.timeout, Outcome::NotApplied),
+        ClaimError::Stopped => {
+            let detail = "the runtime has ended";
+            GroupReaderError::new(ErrorKind::Closed, Outcome::NotApplied, detail)
+        }
+    })
 }
 
 /// The items of [`GroupReader::next`].

@@ -9,6 +9,7 @@ use tokio::{sync::Mutex, time::timeout};
 
 use super::{config::GroupHandleConfig, error::ReaderGroupError};
 use crate::group::{
+    liveness::{LeaseStore, LeaseTimes, LeasedGroup},
     state::{GroupInit, GroupUpdate, ReaderGroupState},
     store::GroupStore,
 };
@@ -37,6 +38,17 @@ impl Access {
     ) -> Result<Self> {
         let store = GroupStore::open(context.clone(), group, config.state()).await?;
         Ok(Self { context, group: group.clone(), config, store: Mutex::new(store) })
+    }
+
+    /// Returns the leases of the readers.
+    pub(super) async fn leased(&self) -> LeasedGroup {
+        let segment = self.store.lock().await.segment().clone();
+        LeasedGroup {
+            context: self.context.clone(),
+            group: self.group.clone(),
+            config: self.config.state(),
+            leases: LeaseStore::new(self.context.clone(), segment, LeaseTimes::default()),
+        }
     }
 
     /// Reads the state and looks at it; `None` if the group has none yet.

@@ -3,11 +3,16 @@
 use std::{fmt, time::Duration};
 
 use pravega_sdk_controller_client::ControllerError;
-use pravega_sdk_segment_client::error::{NoRuntime, ReadError};
+use pravega_sdk_segment_client::{
+    attributes::AttributeError,
+    error::{NoRuntime, ReadError},
+};
 use pravega_sdk_table_synchronizer::StateError;
 use pravega_sdk_types::{
     Classified, ErrorKind, Failure, Outcome, ScopedReaderGroup, ScopedStream, Wording, error_type,
 };
+
+use super::super::failure;
 
 error_type! {
     /// A failed call about a reader group, or one whose effect is unknown.
@@ -45,7 +50,7 @@ impl ReaderGroupError {
 
     /// The error of a group that does not exist.
     pub(super) fn missing() -> Self {
-        Self::new(ErrorKind::NotFound, Outcome::NotApplied, "there is no such reader group")
+        failure::missing().into()
     }
 
     /// The error of a call whose time is over.
@@ -103,18 +108,13 @@ impl ReaderGroupError {
 
 impl From<StateError> for ReaderGroupError {
     fn from(error: StateError) -> Self {
-        let (kind, outcome, offset) = (error.kind(), error.outcome(), error.offset());
-        let detail = match kind {
-            ErrorKind::NotFound | ErrorKind::Sealed => "there is no such reader group",
-            ErrorKind::Corrupt => "an entry of the state of the group is damaged",
-            _ => "the state of the group cannot be used",
-        };
-        let kind = if kind == ErrorKind::Sealed { ErrorKind::NotFound } else { kind };
-        let failure = Failure::new(kind, outcome, detail).with_source(error);
-        match offset {
-            Some(offset) => failure.with_offset(offset).into(),
-            None => failure.into(),
-        }
+        failure::of_state(error).into()
+    }
+}
+
+impl From<AttributeError> for ReaderGroupError {
+    fn from(error: AttributeError) -> Self {
+        failure::of_lease(error).into()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The handle of a reader group.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use pravega_sdk_controller_client::{Creation, Deletion};
 use pravega_sdk_segment_client::context::SegmentContext;
@@ -17,7 +17,13 @@ use super::{
     error::ReaderGroupError,
     machine::{GroupDescription, configuration::differences, positions::cuts_of},
 };
-use crate::{group::state::GroupUpdate, reader::ReadUntil};
+use crate::{
+    group::{
+        liveness::{LeasedGroup, discarding, lease_values, sweep},
+        state::GroupUpdate,
+    },
+    reader::ReadUntil,
+};
 
 /// A reader group: what it reads and where its readers are, checkpoints, and what else there is to
 /// do with it except reading.
@@ -35,6 +41,7 @@ use crate::{group::state::GroupUpdate, reader::ReadUntil};
 /// | cuts that miss a part of the key space | are accepted | are refused |
 /// | a reset to the last checkpoint without one | begins at the start | is refused |
 /// | unread bytes | of the group | of the group, of each reader and of each segment |
+/// | readers that died | stay until they are taken offline | are found by their leases |
 /// | notifications | after up to 120 s | after the refresh interval of the group |
 ///
 /// # Deadlines
@@ -223,8 +230,9 @@ impl ReaderGroup {
         self.access.ask("describing", reading).await
     }
 
-    /// Returns the configuration, the readers with their segments, and the checkpoints. It costs
-    /// one request if the state has not changed. For the bytes that are left see
+    /// Returns the configuration, the readers with their segments and leases, and the checkpoints.
+    /// It costs one request if the state has not changed, and one for the lease of each reader. For
+    /// the bytes that are left see
     /// [`unread_bytes`](Self::unread_bytes).
     ///
     /// # Errors
@@ -235,7 +243,17 @@ impl ReaderGroup {
     ///
     /// Dropping the future has no effect.
     pub async fn describe(&self) -> Result<GroupDescription> {
-        self.access.ask("describing", self.access.read(GroupDescription::of)).await
+        let work = async {
+            let mut description = self.access.read(GroupDescription::of).await?;
+            let readers = description.readers.iter().map(|reader| reader.id.clone()).collect();
+            let LeasedGroup { leases, .. } = self.access.leased().await;
+            let mut found = lease_values(&leases, readers).await.map_err(ReaderGroupError::from)?;
+            for reader in &mut description.readers {
+                reader.lease = found.remove(&reader.id);
+            }
+            Ok(description)
+        };
+        self.access.ask("describing", work).await
     }
 
     /// Returns the ids of the readers in the group, sorted. A reader that has ended without leaving
@@ -283,15 +301,21 @@ impl ReaderGroup {
     /// A reader that still runs learns it at its next look at the state; until then it may return
     /// events that another reader returns too.
     ///
+    /// The [lease](super::super::GroupReaderConfig::with_lease) of the reader ends with it, so that
+    /// it does not count for the next reader of its id. If the reader could be alive, a reader of
+    /// this client with the same id waits for it before it joins, for about the length of the
+    /// lease.
+    ///
     /// # Errors
     ///
     /// As [`configuration`](Self::configuration), and
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a position without a segment of the
-    /// streams of the group.
+    /// streams of the group. If the outcome is [`Applied`](Outcome::Applied), the reader is out,
+    /// and its lease may be left: the call can be repeated.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the reader is taken out or not.
+    /// If the future is dropped, the reader is taken out or not, and its lease may be left.
     pub async fn reader_offline(
         &self,
         reader: &str,
@@ -299,8 +323,64 @@ impl ReaderGroup {
     ) -> Result<Removal> {
         let mut effect = Outcome::NotApplied;
         let limit = self.access.config.timeout;
-        let done = within(limit, self.remove(reader, position, &mut effect)).await;
+        let work = async {
+            let LeasedGroup { leases, .. } = self.access.leased().await;
+            let removing = Box::pin(async {
+                let removal = self.remove(reader, position, &mut effect).await?;
+                Ok::<_, ReaderGroupError>(removal == Removal::Removed)
+            });
+            let was_in_group = discarding(&leases, reader, removing).await?;
+            Ok(if was_in_group { Removal::Removed } else { Removal::NotInGroup })
+        };
+        let done = within(limit, work).await;
         self.access.finish("taking a reader out of", limit, effect, done)
+    }
+
+    /// Takes the dead readers out of the group: those with a
+    /// [lease](super::super::GroupReaderConfig::with_lease) that they do not renew. Their segments
+    /// are read on from their last checkpoints. Returns the ids of those that were taken out.
+    ///
+    /// The readers of a group do this for each other. A program does it for a group that may have
+    /// no reader left, as before it starts the next ones. It waits until each reader was found
+    /// alive or dead, for about the length of the longest lease. Readers without a lease are left
+    /// alone: see [`reader_offline`](Self::reader_offline).
+    ///
+    /// # Errors
+    ///
+    /// As [`configuration`](Self::configuration), and of kind [`Timeout`](ErrorKind::Timeout) if
+    /// not all readers were found alive or dead within `limit`. If its outcome is
+    /// [`Applied`](Outcome::Applied), readers were taken out.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, some of the dead readers are taken out. The readers of the group
+    /// go on with those that are marked.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # async fn example(
+    /// #     group: pravega_sdk_event_stream::group::ReaderGroup,
+    /// # ) -> Result<(), Box<dyn std::error::Error>> {
+    /// for reader in group.take_out_dead(Duration::from_secs(60)).await? {
+    ///     println!("{reader} was dead");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn take_out_dead(&self, limit: Duration) -> Result<Vec<Arc<str>>> {
+        let mut removed = Vec::new();
+        let work = async {
+            let readers = self.access.read(|state| state.readers().cloned().collect()).await?;
+            let swept = sweep(self.access.leased().await, readers, &mut removed).await;
+            swept.map_err(ReaderGroupError::from)
+        };
+        let done = within(limit, work).await;
+        let effect = if removed.is_empty() { Outcome::NotApplied } else { Outcome::Applied };
+        self.access.finish("taking dead readers out of", limit, effect, done)?;
+        Ok(removed)
     }
 
     async fn remove(

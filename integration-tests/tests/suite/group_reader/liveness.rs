@@ -32,18 +32,22 @@ use super::support::{
     update, write,
 };
 
-const LEASE: Duration = Duration::from_secs(2);
+pub(super) const LEASE: Duration = Duration::from_secs(2);
 
-fn config() -> GroupReaderConfig {
+pub(super) fn config() -> GroupReaderConfig {
     GroupReaderConfig::default().with_lease(Some(LEASE))
 }
 
-async fn open_leased(factory: &ClientFactory, group: &ScopedReaderGroup, id: &str) -> Reader {
+pub(super) async fn open_leased(
+    factory: &ClientFactory,
+    group: &ScopedReaderGroup,
+    id: &str,
+) -> Reader {
     let id = id.parse().unwrap();
     factory.group_reader_with(group, &id, Utf8, config()).await.unwrap()
 }
 
-async fn leases(factory: &ClientFactory, group: &ScopedReaderGroup) -> LeaseStore {
+pub(super) async fn leases(factory: &ClientFactory, group: &ScopedReaderGroup) -> LeaseStore {
     let state = store(factory, group).await.segment().clone();
     LeaseStore::new(factory.segment_context(), state, LeaseTimes::new(FAR))
 }

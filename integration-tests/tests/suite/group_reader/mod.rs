@@ -1,6 +1,7 @@
 //! Readers of reader groups.
 
 mod closing;
+mod left_leases;
 mod liveness;
 mod losses;
 mod policies;

@@ -15,24 +15,18 @@ use std::{
 use futures_util::{
     FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered, task::AtomicWaker,
 };
-use pravega_sdk_segment_client::{
-    attributes::AttributeError, context::SegmentContext, error::NoRuntime, runtime::runtime,
-};
-use pravega_sdk_table_synchronizer::StateConfig;
-use pravega_sdk_types::ScopedReaderGroup;
+use pravega_sdk_segment_client::{error::NoRuntime, runtime::runtime};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
     super::{
-        super::{state::ReaderGroupState, store::GroupStore},
+        super::state::ReaderGroupState,
         machine::{
             HolderMachine, LeaseEffect, LeaseStatus, LeaseTimes, LeaseValue, ObserverMachine,
-            RemovalEnd,
         },
-        store::LeaseStore,
     },
-    claims::Claimed,
-    removals::take_offline,
+    endings,
+    requests::{Answer, LeasedGroup, Victim, is_final, warn},
 };
 
 /// The time until the task runs again without a reason to.
@@ -41,8 +35,9 @@ const FAR: Duration = Duration::from_secs(3600);
 /// The lease of a reader. A task renews it, and watches those of other readers, until it is
 /// dropped.
 ///
-/// If it is dropped without [`release`](Self::release), the lease runs out, and the reader is taken
-/// out of its group as one that has died.
+/// If it is dropped without [`release`](Self::release), the lease of a reader in the group runs
+/// out, and the reader is taken out as one that has died. That of a reader which is not known to
+/// have joined is ended by the task, and the reader is taken out if it has.
 pub(in crate::group) struct LeaseKeeper {
     shared: Arc<Shared>,
 }
@@ -62,8 +57,25 @@ struct Core {
     observer: ObserverMachine,
     /// The readers in the group, of the latest state that the owner has read.
     readers: Vec<Arc<str>>,
-    is_member: bool,
+    membership: Membership,
     is_dropped: bool,
+}
+
+/// Whether the reader is in its group, as far as its owner knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Membership {
+    /// It has not begun to join, or has left.
+    Outside,
+    /// It may have joined.
+    Joining,
+    Member,
+}
+
+impl Core {
+    /// Returns true if other readers are watched.
+    fn observes(&self) -> bool {
+        self.membership == Membership::Member && !self.holder.is_suspended()
+    }
 }
 
 impl Shared {
@@ -97,22 +109,19 @@ impl Shared {
 }
 
 impl LeaseKeeper {
-    /// Starts the task.
+    /// Starts the task, with a lease whose times count from `started`.
     pub(in crate::group) fn start(
-        context: SegmentContext,
-        group: ScopedReaderGroup,
+        leased: LeasedGroup,
         reader: Arc<str>,
-        leases: LeaseStore,
         times: LeaseTimes,
-        claimed: Claimed,
-        config: StateConfig,
+        holder: HolderMachine,
+        started: Instant,
     ) -> Result<Self, NoRuntime> {
-        let Claimed { holder, started } = claimed;
         let core = Core {
             holder,
             observer: ObserverMachine::new(Some(reader.clone()), times),
             readers: Vec::new(),
-            is_member: false,
+            membership: Membership::Outside,
             is_dropped: false,
         };
         let shared = Arc::new(Shared {
@@ -126,10 +135,8 @@ impl LeaseKeeper {
         let task = Task {
             shared: shared.clone(),
             reader,
-            leases,
-            context,
-            group,
-            config,
+            times,
+            leased,
             work: FuturesUnordered::new(),
             timer: Box::pin(sleep_until(started)),
         };
@@ -148,10 +155,15 @@ impl LeaseKeeper {
         self.shared.core().holder.status(now)
     }
 
+    /// The reader is about to join its group.
+    pub(in crate::group) fn handle_joining(&self) {
+        self.shared.core().membership = Membership::Joining;
+    }
+
     /// The reader has joined its group: it watches others from now on.
     pub(in crate::group) fn handle_joined(&self) {
         let mut core = self.shared.core();
-        core.is_member = true;
+        core.membership = Membership::Member;
         core.holder.handle_joined(self.shared.now());
         drop(core);
         self.shared.task.wake();
@@ -178,9 +190,27 @@ impl LeaseKeeper {
     /// dropped meanwhile.
     pub(in crate::group) fn release(&self) {
         self.shared.change(|core, now| {
-            core.is_member = false;
+            core.membership = Membership::Outside;
             core.holder.release(now);
         });
+        self.shared.task.wake();
+    }
+
+    /// Ready when the lease is removed, or cannot be.
+    pub(in crate::group) fn poll_released(&self, cx: &Context<'_>) -> Poll<()> {
+        self.shared.owner.register(cx.waker());
+        if self.shared.core().holder.is_over() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// The reader returns no more events, and is in the group: the lease is left to run out, so
+    /// that others take the reader out. It watches no others.
+    pub(in crate::group) fn suspend(&self) {
+        self.shared.core().holder.suspend();
+    }
+
+    /// The lease is renewed again, if it was left to run out.
+    pub(in crate::group) fn resume(&self) {
+        self.shared.change(|core, now| core.holder.resume(now));
         self.shared.task.wake();
     }
 }
@@ -204,19 +234,11 @@ struct Done {
     result: Answer,
 }
 
-enum Answer {
-    Read(Result<Option<LeaseValue>, AttributeError>),
-    Swapped(Result<bool, AttributeError>),
-    Removed(RemovalEnd),
-}
-
 struct Task {
     shared: Arc<Shared>,
     reader: Arc<str>,
-    leases: LeaseStore,
-    context: SegmentContext,
-    group: ScopedReaderGroup,
-    config: StateConfig,
+    times: LeaseTimes,
+    leased: LeasedGroup,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
     timer: Pin<Box<Sleep>>,
 }
@@ -225,6 +247,17 @@ impl Task {
     /// Runs until the lease has ended, or the keeper is dropped.
     async fn run(mut self) {
         std::future::poll_fn(|cx| self.poll(cx)).await;
+        if let Some(own) = self.left() {
+            // What is in flight about the lease is not waited for: it cannot set it after the mark.
+            endings::end(self.leased, self.reader, own, self.times).await;
+        }
+    }
+
+    /// Returns the lease of a reader that may have joined, and was dropped before that was known.
+    fn left(&self) -> Option<LeaseValue> {
+        let core = self.shared.core();
+        let is_left = core.membership == Membership::Joining && !core.holder.is_over();
+        is_left.then(|| core.holder.value())
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -255,19 +288,22 @@ impl Task {
     /// Begins what is due. Returns when there is something to do again; `None` if nothing ever is.
     fn begin(&self) -> Option<Duration> {
         let next = self.shared.change(|core, now| {
-            let is_releasing = matches!(core.holder.status(now), LeaseStatus::Ended(_));
-            if core.holder.is_over() || (core.is_dropped && !is_releasing) {
+            if core.is_dropped && core.membership == Membership::Outside {
+                core.holder.release(now);
+            }
+            if core.holder.is_over() || (core.is_dropped && !core.holder.is_releasing()) {
                 return None;
             }
             while let Some(effect) = core.holder.poll_effect(now) {
-                self.carry_out(None, effect);
+                self.carry_out(None, effect, self.times.request_timeout());
             }
-            while core.is_member
+            while core.observes()
                 && let Some((reader, effect)) = core.observer.poll_effect(now)
             {
-                self.carry_out(Some(reader), effect);
+                let patience = core.observer.patience(&reader);
+                self.carry_out(Some(reader), effect, patience);
             }
-            let others = core.observer.poll_timeout().filter(|_| core.is_member);
+            let others = core.observer.poll_timeout().filter(|_| core.observes());
             let own = core.holder.poll_timeout();
             let far = now.saturating_add(FAR);
             // Never at once again, which would be without an end.
@@ -280,32 +316,13 @@ impl Task {
         next
     }
 
-    fn carry_out(&self, other: Option<Arc<str>>, effect: LeaseEffect) {
+    /// Begins a request, which takes at most `limit`.
+    fn carry_out(&self, other: Option<Arc<str>>, effect: LeaseEffect, limit: Duration) {
         let reader = other.clone().unwrap_or_else(|| self.reader.clone());
-        let leases = self.leases.clone();
-        let result: BoxFuture<'static, Answer> = match effect {
-            LeaseEffect::Read => async move { Answer::Read(leases.read(&reader).await) }.boxed(),
-            LeaseEffect::Swap { expected, new } => {
-                async move { Answer::Swapped(leases.swap(&reader, expected, new).await) }.boxed()
-            }
-            LeaseEffect::TakeOffline(dead) => {
-                let (context, group) = (self.context.clone(), self.group.clone());
-                let config = self.config.clone();
-                async move {
-                    let end = match GroupStore::open(context, &group, config).await {
-                        Ok(mut state) => take_offline(&leases, &mut state, &reader, dead).await,
-                        Err(error) => {
-                            tracing::warn!(%error, %reader, "the state could not be opened");
-                            RemovalEnd::Failed
-                        }
-                    };
-                    Answer::Removed(end)
-                }
-                .boxed()
-            }
-            LeaseEffect::FindReader => return,
-        };
-        self.work.push(async move { Done { other, result: result.await } }.boxed());
+        let leases = self.leased.leases.within(limit);
+        let leased = LeasedGroup { leases, ..self.leased.clone() };
+        let answer = leased.carry_out(reader, effect, Victim::Other);
+        self.work.push(async move { Done { other, result: answer.await } }.boxed());
     }
 
     fn finish(&self, done: Done) {
@@ -315,11 +332,17 @@ impl Task {
             (None, Answer::Read(Err(error))) => {
                 warn(&self.reader, &error);
                 core.holder.handle_read_failed(now);
+                if is_final(&error) {
+                    core.holder.give_up();
+                }
             }
             (None, Answer::Swapped(Ok(is_set))) => core.holder.handle_swapped(is_set, now),
             (None, Answer::Swapped(Err(error))) => {
                 warn(&self.reader, &error);
                 core.holder.handle_swap_failed(error.outcome(), now);
+                if is_final(&error) {
+                    core.holder.give_up();
+                }
             }
             (None, Answer::Removed(_)) => {}
             (Some(reader), Answer::Read(Ok(found))) => {
@@ -337,9 +360,4 @@ impl Task {
             }
         });
     }
-}
-
-/// A request about the lease of a reader failed. Nothing is lost: it is made again.
-fn warn(reader: &str, error: &AttributeError) {
-    tracing::warn!(%reader, %error, "a request about a lease failed");
 }

@@ -4,10 +4,17 @@
 //! meanwhile. The task ends with the reader that it is for.
 
 mod claims;
+mod discards;
+mod endings;
 mod keeper;
 mod removals;
+mod requests;
+mod sweeps;
 
 pub(in crate::group) use self::{
-    claims::{ClaimError, claim},
+    claims::{ClaimError, Claimed, claim},
+    discards::discarding,
     keeper::LeaseKeeper,
+    requests::LeasedGroup,
+    sweeps::{lease_values, sweep},
 };

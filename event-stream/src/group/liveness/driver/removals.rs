@@ -4,18 +4,17 @@ use std::sync::Arc;
 
 use super::super::{
     super::{state::GroupUpdate, store::GroupStore},
-    machine::{LeaseValue, RemovalEffect, RemovalEnd, RemovalMachine},
+    machine::{RemovalEffect, RemovalEnd, RemovalMachine},
     store::LeaseStore,
 };
 
-/// Takes a reader out of the group whose lease is marked as dead.
+/// Takes a reader out of the group whose lease is marked as dead, as `removal` says.
 pub(super) async fn take_offline(
     leases: &LeaseStore,
     state: &mut GroupStore,
     reader: &Arc<str>,
-    dead: LeaseValue,
+    mut removal: RemovalMachine,
 ) -> RemovalEnd {
-    let mut removal = RemovalMachine::new(dead);
     loop {
         match removal.poll_effect() {
             RemovalEffect::Fetch => match state.fetch().await {

@@ -18,6 +18,8 @@ use super::{
 pub enum ClaimEnd {
     /// The name is claimed, and the reader may join the group.
     Held(HolderMachine),
+    /// The name has no lease, and the reader may join the group without one.
+    Free,
     /// A reader of this name is alive, or is one of another client.
     InUse,
 }
@@ -30,13 +32,18 @@ pub enum ClaimEnd {
 ///          none    yes           ─▶ a reader of another client       ─▶ InUse
 ///          dead    no            ─▶ set it                           ─▶ Held
 ///          dead    yes           ─▶ take that reader out, read again
+///          out     yes           ─▶ a reader without a lease         ─▶ InUse
+///          out     no            ─▶ wait: it does not change         ─▶ set it, Held
 ///          else                  ─▶ wait: it is given back           ─▶ read again
 ///                                         it changes                 ─▶ InUse
 ///                                         it does not: mark it, take it out, read again
 /// ```
 ///
 /// A member that is not in the group was taken out, and may not know it yet: it still answers for
-/// its segments, which a reader of the same name would get.
+/// its segments, which a reader of the same name would get. `out` is a lease that shows it.
+///
+/// A reader that joins without a lease [frees](Self::freeing) its name: it removes the lease where
+/// others set it. A lease that is left would count for it, and it would be taken out.
 ///
 /// So a program that is started again at once gets the name of its reader, for which it waits at
 /// most the length of the lease.
@@ -65,6 +72,8 @@ pub struct ClaimMachine {
     times: LeaseTimes,
     /// The value of the next attempt.
     value: LeaseValue,
+    /// The lease is removed, and not set.
+    is_freeing: bool,
     in_doubt: Vec<(LeaseValue, Now)>,
     step: Step,
     next: Now,
@@ -95,12 +104,32 @@ impl ClaimMachine {
         Self {
             times,
             value: LeaseValue::claimed(times, random),
+            is_freeing: false,
             in_doubt: Vec::new(),
             step: Step::Read,
             next: now,
             in_flight: None,
             end: None,
         }
+    }
+
+    /// Begins to free the name of a reader that joins without a lease. `times` is for requests, and
+    /// while it is not known how long the lease is that is left.
+    #[must_use]
+    pub fn freeing(times: LeaseTimes, now: Now) -> Self {
+        Self { is_freeing: true, ..Self::new(times, 0, now) }
+    }
+
+    /// Returns true if the lease may be set by an attempt whose reply was lost.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        !self.in_doubt.is_empty()
+    }
+
+    /// Returns true while it waits for a reader of its name.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.step, Step::Wait(..))
     }
 
     /// Returns the result; `None` while there is none.
@@ -119,7 +148,8 @@ impl ClaimMachine {
             Step::Read => (Kind::Own, LeaseEffect::Read),
             Step::Find(_) => (Kind::Own, LeaseEffect::FindReader),
             Step::Take(expected) => {
-                (Kind::Own, LeaseEffect::Swap { expected: *expected, new: Some(self.value) })
+                let new = (!self.is_freeing).then_some(self.value);
+                (Kind::Own, LeaseEffect::Swap { expected: *expected, new })
             }
             Step::TakeOffline(dead) => (Kind::Own, LeaseEffect::TakeOffline(*dead)),
             Step::Wait(_, watch) => (Kind::Watch, watch.poll_effect(now)?),
@@ -150,8 +180,8 @@ impl ClaimMachine {
         }
         match &mut self.step {
             Step::Wait(seen, watch) => {
-                let is_dead = found.is_some_and(|found| found.phase() == LeasePhase::Dead);
-                if found.is_some_and(|found| found != *seen) && !is_dead {
+                let is_ended = found.is_some_and(LeaseValue::is_ended);
+                if found.is_some_and(|found| found != *seen) && !is_ended {
                     self.end = Some(ClaimEnd::InUse);
                 } else if found.is_none() {
                     self.again(now);
@@ -171,8 +201,12 @@ impl ClaimMachine {
         let claims_at_once = self.times.bugs.has(LivenessBug::ClaimsAtOnce);
         let step = match (found, found.map(LeaseValue::phase), is_in_group) {
             (Some(_), ..) if claims_at_once => Step::Take(found),
-            (None, _, true) => {
+            (None, _, true) | (Some(_), Some(LeasePhase::TakenOut), true) => {
                 self.end = Some(ClaimEnd::InUse);
+                return;
+            }
+            (None, _, false) if self.is_freeing => {
+                self.end = Some(ClaimEnd::Free);
                 return;
             }
             (None, _, false) | (Some(_), Some(LeasePhase::Dead), false) => Step::Take(found),
@@ -206,6 +240,9 @@ impl ClaimMachine {
                 watch.handle_swapped(is_set, now);
                 self.after_wait(now);
             }
+            (Some(_), Step::Take(_)) if is_set && self.is_freeing => {
+                self.end = Some(ClaimEnd::Free);
+            }
             (Some((_, begun)), Step::Take(_)) if is_set => self.hold(self.value, begun),
             _ => self.again(now),
         }
@@ -218,7 +255,9 @@ impl ClaimMachine {
                 watch.handle_failed(now);
                 return;
             }
-            (Some((_, begun)), Step::Take(_)) if outcome != Outcome::NotApplied => {
+            (Some((_, begun)), Step::Take(_))
+                if outcome != Outcome::NotApplied && !self.is_freeing =>
+            {
                 self.in_doubt.push((self.value, begun));
                 self.value = self.value.renewed(1);
             }
@@ -241,6 +280,9 @@ impl ClaimMachine {
         let Step::Wait(_, watch) = &self.step else { return };
         match watch.step() {
             WatchStep::Watching | WatchStep::Marking(_) => {}
+            WatchStep::Clearing(ended) if ended.phase() == LeasePhase::TakenOut => {
+                self.go(Step::Take(Some(ended)), now);
+            }
             WatchStep::Removing(_)
             | WatchStep::Clearing(_)
             | WatchStep::Gone

@@ -21,6 +21,8 @@ pub enum LeaseEnd {
     FoundDead,
     /// Another reader has taken the name.
     Replaced,
+    /// Another client has taken the reader out of the group.
+    TakenOut,
     /// The reader has given the lease back.
     Released,
 }
@@ -94,13 +96,20 @@ pub struct HolderMachine {
     in_flight: Option<InFlight>,
     /// Since when the state must be read again.
     unread_since: Option<Now>,
+    /// True while the lease is left to run out.
+    is_suspended: bool,
+    /// Until when the lease is tried to be removed, once it is given back.
+    release_until: Now,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Renew,
     Read,
+    /// The lease is given back, and removed if it has the value that is known.
     Release,
+    /// It is given back, and it is not known which value it has.
+    FindReleased,
     Ended(LeaseEnd),
 }
 
@@ -126,6 +135,8 @@ impl HolderMachine {
             next: from.saturating_add(times.renewal()),
             in_flight: None,
             unread_since: None,
+            is_suspended: false,
+            release_until: Now::ZERO,
         }
     }
 
@@ -137,12 +148,53 @@ impl HolderMachine {
         }
     }
 
-    /// The reader has left the group, or will not join it: the lease is removed.
+    /// The reader has left the group, or will not join it: the lease is removed. A request without
+    /// a reply is made again, for the length of the lease or 30 s.
     pub fn release(&mut self, now: Now) {
-        if !matches!(self.step, Step::Ended(_)) {
-            self.step = Step::Release;
-            self.next = now;
+        if self.is_releasing() || self.is_over() {
+            return;
         }
+        self.step = Step::Release;
+        self.next = now;
+        self.release_until = now.saturating_add(self.times.release());
+    }
+
+    /// The lease cannot be removed, as there is no such group any more.
+    pub fn give_up(&mut self) {
+        if self.is_releasing() {
+            self.in_flight = None;
+            self.end(LeaseEnd::Released);
+        }
+    }
+
+    /// The reader returns no more events, and is in the group: the lease is left to run out, so
+    /// that other readers take it out.
+    pub fn suspend(&mut self) {
+        self.is_suspended = true;
+    }
+
+    /// The lease is renewed again, as the reader is about to leave the group by itself.
+    pub fn resume(&mut self, now: Now) {
+        self.is_suspended = false;
+        self.next = self.next.max(now);
+    }
+
+    /// Returns true if the lease is left to run out.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        self.is_suspended
+    }
+
+    /// Returns true while the lease is given back, and may not be removed yet.
+    #[must_use]
+    pub fn is_releasing(&self) -> bool {
+        matches!(self.step, Step::Release | Step::FindReleased)
+    }
+
+    /// Returns the value of the lease, as far as it is known.
+    #[must_use]
+    pub fn value(&self) -> LeaseValue {
+        self.value
     }
 
     /// Returns if events may be returned at a moment.
@@ -151,7 +203,7 @@ impl HolderMachine {
         let until = self.valid_until();
         match self.step {
             Step::Ended(end) => LeaseStatus::Ended(end),
-            Step::Release => LeaseStatus::Ended(LeaseEnd::Released),
+            Step::Release | Step::FindReleased => LeaseStatus::Ended(LeaseEnd::Released),
             _ if now >= until => LeaseStatus::RunOut,
             _ if self.unread_since.is_some() => LeaseStatus::StateUnread,
             Step::Renew | Step::Read => LeaseStatus::Held(until),
@@ -163,10 +215,11 @@ impl HolderMachine {
         self.from.saturating_add(self.times.trust())
     }
 
-    /// Returns true if the lease has ended, and nothing is left to do.
+    /// Returns true if the lease has ended, and nothing is left to do. That of a reader which was
+    /// taken out is removed when the reader knows it, and gives it back.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        matches!(self.step, Step::Ended(_))
+        matches!(self.step, Step::Ended(end) if end != LeaseEnd::TakenOut)
     }
 
     /// The state was read by requests of which the first began at this moment.
@@ -177,12 +230,12 @@ impl HolderMachine {
     /// Returns what to do next; `None` before [`poll_timeout`](Self::poll_timeout), and while an
     /// effect is not answered.
     pub fn poll_effect(&mut self, now: Now) -> Option<LeaseEffect> {
-        if self.in_flight.is_some() || now < self.next {
+        if self.in_flight.is_some() || now < self.next || !self.has_work() {
             return None;
         }
         match self.step {
             Step::Ended(_) => None,
-            Step::Read => {
+            Step::Read | Step::FindReleased => {
                 self.in_flight = Some(InFlight::Read);
                 Some(LeaseEffect::Read)
             }
@@ -207,13 +260,23 @@ impl HolderMachine {
     /// answered, or never.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Now> {
-        let is_ended = matches!(self.step, Step::Ended(_));
-        (!is_ended && self.in_flight.is_none()).then_some(self.next)
+        (self.has_work() && self.in_flight.is_none()).then_some(self.next)
+    }
+
+    fn has_work(&self) -> bool {
+        match self.step {
+            Step::Ended(_) => false,
+            Step::Release | Step::FindReleased => true,
+            Step::Renew | Step::Read => !self.is_suspended,
+        }
     }
 
     /// The lease was read.
     pub fn handle_read(&mut self, found: Option<LeaseValue>, now: Now) {
         self.in_flight = None;
+        if self.step == Step::FindReleased {
+            return self.handle_found_released(found, now);
+        }
         if self.step != Step::Read {
             return;
         }
@@ -229,7 +292,11 @@ impl HolderMachine {
                 self.renewed(found, begun, now);
             }
             _ if self.times.bugs.has(LivenessBug::RevivesItself) => self.from = now,
-            Some(found) if found.is_of_same_reader(self.value) => self.end(LeaseEnd::FoundDead),
+            Some(found) if found.is_of_same_reader(self.value) => {
+                self.value = found;
+                let is_dead = found.phase() == LeasePhase::Dead;
+                self.end(if is_dead { LeaseEnd::FoundDead } else { LeaseEnd::TakenOut });
+            }
             Some(_) => self.end(LeaseEnd::Replaced),
             None => self.end(LeaseEnd::FoundDead),
         }
@@ -240,7 +307,32 @@ impl HolderMachine {
     }
 
     fn is_own(&self, found: LeaseValue) -> bool {
-        found.is_of_same_reader(self.value) && found.phase() != LeasePhase::Dead
+        found.is_of_same_reader(self.value) && !found.is_ended()
+    }
+
+    /// A lease that is given back has this value. One that is marked as dead is removed by the
+    /// observer that has marked it.
+    fn handle_found_released(&mut self, found: Option<LeaseValue>, now: Now) {
+        let is_left = |found: &LeaseValue| {
+            found.is_of_same_reader(self.value) && found.phase() != LeasePhase::Dead
+        };
+        match found.filter(is_left) {
+            Some(found) => {
+                self.value = found;
+                self.step = Step::Release;
+                self.next = now;
+            }
+            None => self.end(LeaseEnd::Released),
+        }
+    }
+
+    /// The lease may not be removed: it is read, and removed again, until the time is over.
+    fn handle_release_failed(&mut self, now: Now) {
+        self.step = Step::FindReleased;
+        self.next = now.saturating_add(self.times.retry());
+        if self.next >= self.release_until {
+            self.end(LeaseEnd::Released);
+        }
     }
 
     fn end(&mut self, end: LeaseEnd) {
@@ -250,13 +342,21 @@ impl HolderMachine {
     /// The lease could not be read.
     pub fn handle_read_failed(&mut self, now: Now) {
         self.in_flight = None;
+        if self.step == Step::FindReleased {
+            return self.handle_release_failed(now);
+        }
         self.next = now.saturating_add(self.times.retry());
     }
 
     /// The lease was compared: it is set if it had the expected value.
     pub fn handle_swapped(&mut self, is_set: bool, now: Now) {
         match self.in_flight.take() {
-            Some(InFlight::Release) => self.step = Step::Ended(LeaseEnd::Released),
+            Some(InFlight::Release) if is_set => self.end(LeaseEnd::Released),
+            Some(InFlight::Release) => {
+                // An attempt to renew it was made late, or to remove it.
+                self.step = Step::FindReleased;
+                self.next = now;
+            }
             Some(InFlight::Swap(value, begun)) if is_set => self.renewed(value, begun, now),
             Some(InFlight::Swap(..)) if self.step == Step::Renew => {
                 self.step = Step::Read;
@@ -276,7 +376,7 @@ impl HolderMachine {
         self.from = if from_reply { now } else { begun };
         self.in_doubt.clear();
         self.number = 0;
-        if self.step != Step::Release {
+        if !self.is_releasing() {
             self.step = Step::Renew;
             self.next = now.max(self.from.saturating_add(self.times.renewal()));
         }
@@ -285,7 +385,7 @@ impl HolderMachine {
     /// The lease could not be set, or it is not known if it was.
     pub fn handle_swap_failed(&mut self, outcome: Outcome, now: Now) {
         match self.in_flight.take() {
-            Some(InFlight::Release) => self.step = Step::Ended(LeaseEnd::Released),
+            Some(InFlight::Release) => self.handle_release_failed(now),
             Some(InFlight::Swap(value, begun)) => {
                 let is_in_doubt = outcome != Outcome::NotApplied;
                 if is_in_doubt && self.times.bugs.has(LivenessBug::TrustsLostRenewals) {

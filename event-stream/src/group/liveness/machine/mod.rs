@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! ClaimMachine ──▶ HolderMachine         the lease of this reader
+//!        EndingMachine ┴─▶ RemovalMachine  the lease of this reader, which could not join
 //! ObserverMachine ─▶ RemovalMachine      the leases of others
+//! DiscardMachine                         the lease of a reader that is taken out by its name
 //! poll_effect(now) ──▶ LeaseEffect ──▶ its owner carries it out ──▶ handle_*
 //! ```
 //!
@@ -15,7 +17,9 @@
 //! changed for that long is replaced by a mark, with which no renewal can succeed.
 
 mod claim;
+mod discard;
 mod effect;
+mod ending;
 mod holder;
 mod observer;
 mod removal;
@@ -28,7 +32,9 @@ mod watch;
 
 pub use self::{
     claim::{ClaimEnd, ClaimMachine},
+    discard::DiscardMachine,
     effect::{LeaseEffect, RemovalEnd},
+    ending::EndingMachine,
     holder::{HolderMachine, LeaseEnd, LeaseStatus},
     observer::ObserverMachine,
     removal::{RemovalEffect, RemovalMachine},

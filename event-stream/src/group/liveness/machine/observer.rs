@@ -1,6 +1,6 @@
 //! Which other readers a client watches.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use pravega_sdk_segment_client::machine::Now;
 
@@ -23,7 +23,9 @@ const MAX_IN_FLIGHT: usize = 16;
 /// suspected: several that died together are found together. A client that is no reader watches
 /// all.
 ///
-/// Readers without a lease are those of other clients. They are left alone.
+/// Readers without a lease are left alone: those of other clients, and those that are opened
+/// without one. A reader that leaves the group is watched until its lease is gone, so that the
+/// lease does not count for a later reader of its name.
 ///
 /// # Examples
 ///
@@ -61,13 +63,28 @@ impl ObserverMachine {
                 continue;
             }
             let known = before.remove(&reader).filter(|watch| watch.step() != Step::Gone);
-            let watch = known.unwrap_or_else(|| WatchMachine::new(self.times, now));
+            let mut watch = known.unwrap_or_else(|| WatchMachine::new(self.times, now));
+            watch.set_in_group(true);
             self.watches.insert(reader, watch);
         }
-        // What was marked is cleared although the reader is gone.
-        let is_going = |step| matches!(step, Step::Removing(_) | Step::Clearing(_));
-        let going = before.into_iter().filter(|(_, watch)| is_going(watch.step()));
+        // A lease that is left is removed although the reader is gone.
+        let mut going = before;
+        going.retain(|_, watch| watch.is_needed());
+        going.values_mut().for_each(|watch| watch.set_in_group(false));
         self.watches.extend(going);
+    }
+
+    /// Returns the time that a request about a reader may take. It is longer after requests that
+    /// failed, so that a store which answers late is heard.
+    #[must_use]
+    pub fn patience(&self, reader: &str) -> Duration {
+        self.watches.get(reader).map_or(self.times.request_timeout(), WatchMachine::patience)
+    }
+
+    /// Returns true if each reader was found alive, taken out, or without a lease.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.watches.values().all(WatchMachine::is_settled)
     }
 
     /// Returns the watches in the order of the ring, from the reader after this one.
@@ -87,9 +104,9 @@ impl ObserverMachine {
             && !self.times.bugs.has(LivenessBug::WatchesNeighbourOnly);
         let watches_all = self.own.is_none() || is_any_suspected;
         let mut has_neighbour = false;
-        self.ring().take_while(move |(_, watch)| {
-            let is_watched = watches_all || !has_neighbour;
-            has_neighbour |= !matches!(watch.step(), Step::WithoutLease | Step::Gone);
+        self.ring().filter(move |(_, watch)| {
+            let is_watched = watches_all || !has_neighbour || !watch.is_in_group();
+            has_neighbour |= watch.may_hold();
             is_watched
         })
     }

@@ -56,6 +56,9 @@ pub enum RemovalEffect {
 #[derive(Debug, Clone)]
 pub struct RemovalMachine {
     dead: LeaseValue,
+    /// The state is written also if the reader is not in the group.
+    is_fence: bool,
+    is_in_group: bool,
     next: RemovalEffect,
     conflicts: u32,
     removes_from_any_state: bool,
@@ -70,7 +73,22 @@ impl RemovalMachine {
 
     pub(super) fn with_times(dead: LeaseValue, times: LeaseTimes) -> Self {
         let removes_from_any_state = times.bugs.has(LivenessBug::RemovesFromAnyState);
-        Self { dead, next: RemovalEffect::Fetch, conflicts: 0, removes_from_any_state }
+        Self {
+            dead,
+            is_fence: false,
+            is_in_group: false,
+            next: RemovalEffect::Fetch,
+            conflicts: 0,
+            removes_from_any_state,
+        }
+    }
+
+    /// Begins to take out a reader of this client that may be about to join: the update is written
+    /// also if the reader is not in the group, so that a join which is sent before cannot be made
+    /// later. It changes nothing then.
+    #[must_use]
+    pub fn fencing(dead: LeaseValue) -> Self {
+        Self { is_fence: true, ..Self::new(dead) }
     }
 
     /// Returns what to do next.
@@ -81,7 +99,8 @@ impl RemovalMachine {
 
     /// The state was read.
     pub fn handle_state(&mut self, is_in_group: bool) {
-        self.next = match (is_in_group, self.conflicts) {
+        self.is_in_group = is_in_group;
+        self.next = match (is_in_group || self.is_fence, self.conflicts) {
             (false, _) => RemovalEffect::End(RemovalEnd::NotInGroup),
             (true, 1..) if self.removes_from_any_state => RemovalEffect::Write,
             (true, MAX_CONFLICTS..) => RemovalEffect::End(RemovalEnd::Failed),
@@ -99,8 +118,8 @@ impl RemovalMachine {
     /// The reader was taken out, or the state was another one.
     pub fn handle_written(&mut self, is_written: bool) {
         self.conflicts += 1;
-        let removed = RemovalEffect::End(RemovalEnd::Removed);
-        self.next = if is_written { removed } else { RemovalEffect::Fetch };
+        let end = if self.is_in_group { RemovalEnd::Removed } else { RemovalEnd::NotInGroup };
+        self.next = if is_written { RemovalEffect::End(end) } else { RemovalEffect::Fetch };
     }
 
     /// A request failed. What was written may be in the state.

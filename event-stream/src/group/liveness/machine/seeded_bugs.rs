@@ -28,6 +28,10 @@ pub(super) enum LivenessBug {
     RemovesFromAnyState,
     /// A claim takes the name of a reader that is alive.
     ClaimsAtOnce,
+    /// Each late answer prolongs the wait for a silent reader.
+    WaitsForLateAnswers,
+    /// A reader without a lease is taken for the one of its name that was taken out.
+    MistakesSuccessors,
 }
 
 /// The bug that is switched on, if any.

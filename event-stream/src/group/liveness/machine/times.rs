@@ -14,6 +14,7 @@ const MAX_UNITS: u16 = 12_000;
 const MIN_LATENESS: Duration = Duration::from_millis(250);
 const MIN_RETRY: Duration = Duration::from_millis(20);
 const MAX_RETRY: Duration = Duration::from_secs(1);
+const MIN_RELEASE: Duration = Duration::from_secs(30);
 
 /// The times that follow from the length of a lease, L.
 ///
@@ -112,11 +113,30 @@ impl LeaseTimes {
     pub fn request_timeout(self) -> Duration {
         self.lease() / 8
     }
+
+    /// Time that a request of an observer may take after so many failures: it doubles, as a store
+    /// may answer all of them late.
+    pub(super) fn patience(self, failures: u32) -> Duration {
+        let longer = 2_u32.saturating_pow(failures);
+        self.request_timeout().saturating_mul(longer).min(self.lease() * 2)
+    }
+
+    /// Time for which a lease that is given back is tried to be removed.
+    pub(super) fn release(self) -> Duration {
+        self.lease().max(MIN_RELEASE)
+    }
 }
 
 /// Returns the earlier of two moments, of which the second may not be known.
 pub(super) fn earlier(one: Now, other: Option<Now>) -> Now {
     other.map_or(one, |other| one.min(other))
+}
+
+/// The times of a lease of 30 s.
+impl Default for LeaseTimes {
+    fn default() -> Self {
+        Self::new(Duration::from_secs(30))
+    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,10 @@ pub enum LeasePhase {
     Member,
     /// An observer has found that the reader is dead. The reader cannot renew the lease.
     Dead,
+    /// Another client has taken the reader out of the group, whether it is alive or not. The reader
+    /// cannot renew the lease, and may not know it yet. If one of the name is in the group, it is
+    /// another one, without a lease.
+    TakenOut,
 }
 
 /// The lease of a reader, as it is stored: a number that is another one after each renewal.
@@ -78,6 +82,18 @@ impl LeaseValue {
         Self { phase: LeasePhase::Dead, ..self }
     }
 
+    /// Returns the value that replaces this one after the reader was taken out of the group.
+    #[must_use]
+    pub fn taken_out(self) -> Self {
+        Self { phase: LeasePhase::TakenOut, ..self }
+    }
+
+    /// Returns true if the reader cannot renew the lease any more.
+    #[must_use]
+    pub fn is_ended(self) -> bool {
+        matches!(self.phase, LeasePhase::Dead | LeasePhase::TakenOut)
+    }
+
     /// Returns what the holder was last known to be.
     #[must_use]
     pub fn phase(self) -> LeasePhase {
@@ -109,6 +125,7 @@ impl LeaseValue {
             LeasePhase::Claimed => 0,
             LeasePhase::Member => 1,
             LeasePhase::Dead => 2,
+            LeasePhase::TakenOut => 3,
         };
         let number = FORMAT << FORMAT_SHIFT
             | phase << PHASE_SHIFT
@@ -128,7 +145,7 @@ impl LeaseValue {
             0 => LeasePhase::Claimed,
             1 => LeasePhase::Member,
             2 => LeasePhase::Dead,
-            _ => return None,
+            _ => LeasePhase::TakenOut,
         };
         let length = u16::try_from(field(LENGTH_SHIFT, LENGTH_BITS)).ok();
         Some(Self {
@@ -161,6 +178,7 @@ mod tests {
         assert_eq!(claimed.number(), 0x2025_8b4b_4a00_0003);
         assert_eq!(claimed.member().number(), 0x2825_8b4b_4a00_0003);
         assert_eq!(claimed.dead().number(), 0x3025_8b4b_4a00_0003);
+        assert_eq!(claimed.taken_out().number(), 0x3825_8b4b_4a00_0003);
     }
 
     #[test]
@@ -173,10 +191,11 @@ mod tests {
     proptest! {
         #[test]
         fn a_value_is_read_as_it_was_written(
-            seconds in 1..1200_u64, random: u64, attempts: u32, phase in 0..3_u8,
+            seconds in 1..1200_u64, random: u64, attempts: u32, phase in 0..4_u8,
         ) {
             let value = value(seconds, random, attempts);
-            let value = [value, value.member(), value.dead()][usize::from(phase)];
+            let phases = [value, value.member(), value.dead(), value.taken_out()];
+            let value = phases[usize::from(phase)];
             prop_assert_eq!(LeaseValue::from_number(value.number()), Some(value));
             prop_assert_eq!(value.length(), Duration::from_secs(seconds));
         }

@@ -7,13 +7,12 @@ use std::{
 
 use pravega_sdk_controller_client::Subscriber;
 use pravega_sdk_segment_client::machine::delay;
-use pravega_sdk_types::{ErrorKind, Outcome};
 use tokio::time::Instant;
 
 use super::{
     super::{
         super::{
-            machine::{Effect, LossReason, Moment},
+            machine::{Change, Effect, LossReason, Moment},
             store::GroupStore,
         },
         error::GroupReaderError,
@@ -52,7 +51,7 @@ impl GroupDriver {
             }
             // Without a state there is no group.
             let Some(state) = self.store.as_ref().and_then(GroupStore::state) else {
-                self.fail(missing());
+                self.fail(GroupReaderError::without_state());
                 continue;
             };
             let Some(effect) = self.machine.poll_effect(state, moment) else {
@@ -76,6 +75,9 @@ impl GroupDriver {
                 self.with_store(Work::fetch);
             }
             Effect::Change(change) => {
+                if let (Change::Join, Some(lease)) = (&change, &self.lease) {
+                    lease.handle_joining();
+                }
                 let plan = Box::new(self.machine.plan(change));
                 self.with_store(|store| Work::change(store, plan, moment.wall_ms));
             }
@@ -245,14 +247,4 @@ impl GroupDriver {
             ControllerDone::Published(is_taken) => self.machine.handle_published(is_taken),
         }
     }
-}
-
-/// The error of a group without a state.
-pub(crate) fn missing() -> GroupReaderError {
-    GroupReaderError::new(
-        ErrorKind::NotFound,
-        Outcome::NotApplied,
-        "there is no such reader group, or it has no state yet",
-    )
-    .with_hint("create the group first")
 }

@@ -36,7 +36,7 @@ impl GroupDriver {
                 self.machine.handle_lease_lost(match end {
                     LeaseEnd::FoundDead => LossReason::FoundDead,
                     LeaseEnd::Replaced => LossReason::Replaced,
-                    LeaseEnd::Released => LossReason::Removed,
+                    LeaseEnd::TakenOut | LeaseEnd::Released => LossReason::Removed,
                 });
                 self.disturb();
             }

@@ -9,7 +9,4 @@ mod places;
 mod state;
 mod work;
 
-pub(super) use self::{
-    group::missing,
-    state::{GroupDriver, Step},
-};
+pub(super) use self::state::{GroupDriver, Step};

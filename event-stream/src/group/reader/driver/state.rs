@@ -191,6 +191,9 @@ impl GroupDriver {
         self.has_failed = true;
         self.errors.push_back(error.into());
         self.set.clear();
+        if let Some(lease) = &self.lease {
+            lease.suspend();
+        }
     }
 
     /// Something happened that the machine may have to do something about.
@@ -427,11 +430,19 @@ impl GroupDriver {
             }
         }
         self.machine.leave(at);
+        if let Some(lease) = &self.lease {
+            lease.resume();
+        }
         self.errors.clear();
         self.has_failed = false;
         self.failures.try_now();
         self.disturb();
         Ok(())
+    }
+
+    /// Waits until the lease of a reader that has left is removed, or cannot be.
+    pub(crate) fn poll_released(&mut self, cx: &Context<'_>) -> Poll<()> {
+        self.lease.as_ref().map_or(Poll::Ready(()), |lease| lease.poll_released(cx))
     }
 
     /// Waits until the reader has left.

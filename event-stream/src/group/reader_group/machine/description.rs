@@ -7,7 +7,10 @@ use pravega_sdk_types::{
 };
 
 use super::positions::Positions;
-use crate::group::state::{CheckpointState, ReaderGroupState, SegmentOffsets};
+use crate::group::{
+    liveness::LeaseValue,
+    state::{CheckpointState, ReaderGroupState, SegmentOffsets},
+};
 
 /// A reader group at one moment.
 ///
@@ -57,6 +60,10 @@ pub struct GroupMember {
     /// 1970 in milliseconds once it has read an event. Groups share their segments by it. `None`
     /// means that it has reported nothing yet.
     pub reported_load: Option<i64>,
+    /// Its lease: what the reader was last known to be, and the time after which it is dead if the
+    /// lease does not change. `None` means that it has none, as a reader of another client, or one
+    /// in a form that this client does not know. [`GroupDescription::of`] does not know leases.
+    pub lease: Option<LeaseValue>,
     /// Its segments, in the order in which it took them.
     pub segments: Vec<SegmentPlace>,
 }
@@ -105,12 +112,13 @@ pub struct GroupCheckpoint {
 }
 
 impl GroupDescription {
-    /// Describes a state.
+    /// Describes a state. Leases are not in it.
     #[must_use]
     pub fn of(state: &ReaderGroupState) -> Self {
         let member = |id: &Arc<str>| GroupMember {
             id: id.clone(),
             reported_load: state.lag_ms(id).filter(|load| *load != i64::MAX),
+            lease: None,
             segments: state.assigned(id).map_or_else(Vec::new, |it| places(it, state)),
         };
         let future = state.future().map(|(segment, range, predecessors)| FutureSegment {

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use super::{
-    super::{LeasePhase, seeded_bugs::LivenessBug},
+    super::{
+        LeaseEffect, LeasePhase, LeaseTimes, LeaseValue, ObserverMachine, seeded_bugs::LivenessBug,
+    },
     process::Membership,
     world::{LEASE, World},
 };
@@ -30,9 +32,11 @@ enum Theme {
     Outage,
     /// Another client takes readers out, also while they are paused.
     TakenOut,
+    /// A handle takes readers out, and readers without a lease join under their names.
+    Followed,
 }
 
-const THEMES: [Theme; 9] = [
+const THEMES: [Theme; 10] = [
     Theme::Calm,
     Theme::Dies,
     Theme::DieTogether,
@@ -42,6 +46,7 @@ const THEMES: [Theme; 9] = [
     Theme::Cut,
     Theme::Outage,
     Theme::TakenOut,
+    Theme::Followed,
 ];
 
 /// The first reader is never disturbed.
@@ -57,7 +62,7 @@ fn run(seed: u64, theme: Theme, has_losses: bool, bug: Option<LivenessBug>) -> W
         let wait = Duration::from_millis(rng.u64(0..4000));
         world.run_until(world.now + wait);
     }
-    world.group.insert("b-java".into(), usize::MAX);
+    world.join_without_lease("b-java");
     world.run_until(Duration::from_secs(60));
     let disturbed_until = world.now + LEASE * 5;
     while world.now < disturbed_until && world.violations.is_empty() {
@@ -109,6 +114,19 @@ fn disturb(world: &mut World, rng: &mut fastrand::Rng, theme: Theme) {
             let until = world.now + LEASE.mul_f64(rng.f64() * 1.5);
             world.outage = Some((world.now, until));
         }
+        Theme::Followed => {
+            if world.group.get(&name) != Some(&victim) {
+                return;
+            }
+            match rng.u32(..3) {
+                0 => world.kill(victim),
+                1 => world.pause(victim, LEASE.mul_f64(rng.f64() * 2.0)),
+                _ => {}
+            }
+            world.run_until(world.now + LEASE.mul_f64(rng.f64()));
+            world.take_offline(&name);
+            world.join_without_lease(&name);
+        }
         Theme::TakenOut => {
             if rng.bool() {
                 world.pause(victim, LEASE.mul_f64(1.0 + rng.f64()));
@@ -137,8 +155,10 @@ fn check_end(world: &mut World, theme: Theme, has_losses: bool) {
     if marked > 0 && theme == Theme::Pauses && !has_losses {
         world.violations.insert(format!("{marked} marks are left"));
     }
-    let is_disturbed =
-        matches!(theme, Theme::Pauses | Theme::Cut | Theme::Outage | Theme::TakenOut);
+    let is_disturbed = matches!(
+        theme,
+        Theme::Pauses | Theme::Cut | Theme::Outage | Theme::TakenOut | Theme::Followed
+    );
     for (index, process) in world.processes.iter().enumerate() {
         let truth = world.truths[index];
         let is_in = world.group.get(&process.name) == Some(&index);
@@ -190,6 +210,7 @@ fn every_broken_variant_is_caught() {
         (LivenessBug::LeavesMarked, Theme::MarkersDie, false),
         (LivenessBug::RemovesFromAnyState, Theme::Dies, true),
         (LivenessBug::ClaimsAtOnce, Theme::SameName, false),
+        (LivenessBug::MistakesSuccessors, Theme::Followed, false),
     ] {
         let mut seeds = 0..400;
         let caught =
@@ -197,6 +218,44 @@ fn every_broken_variant_is_caught() {
         assert!(caught, "{bug:?} is not caught");
     }
     assert!(left_of(7, LEASE * 3 / 2, Some(LivenessBug::WatchesNeighbourOnly)) > 0);
+    let late = LEASE * 3 / 20;
+    assert_eq!(marked_after(late, Some(LivenessBug::WaitsForLateAnswers)), None);
+}
+
+/// Returns after how long a dead reader is marked if each answer takes so long; `None` if it never
+/// is.
+fn marked_after(delay: Duration, bug: Option<LivenessBug>) -> Option<Duration> {
+    let mut times = LeaseTimes::new(LEASE);
+    times.bugs.on = bug;
+    let lease = LeaseValue::claimed(times, 1).member();
+    let (mut observer, mut now) = (ObserverMachine::new(None, times), Duration::ZERO);
+    observer.handle_readers(["dead".into()], now);
+    for _ in 0..200 {
+        now = now.max(observer.poll_timeout()?);
+        let (reader, effect) = observer.poll_effect(now)?;
+        if effect != LeaseEffect::Read {
+            assert!(matches!(effect, LeaseEffect::Swap { .. }), "{effect:?}");
+            return Some(now);
+        }
+        let patience = observer.patience(&reader);
+        now += delay.min(patience);
+        if delay <= patience {
+            observer.handle_read(&reader, Some(lease), now);
+        } else {
+            observer.handle_failed(&reader, now);
+        }
+    }
+    None
+}
+
+#[test]
+fn a_dead_reader_is_found_although_every_answer_is_late() {
+    let delays = [0.01, 0.1, 0.15, 0.3, 0.6, 1.2, 1.9];
+    for delay in delays.map(|part| LEASE.mul_f64(part)) {
+        let found = marked_after(delay, None);
+        let longest = LEASE + delay * 20;
+        assert!(found.is_some_and(|found| found < longest), "{delay:?}: {found:?}");
+    }
 }
 
 /// Returns how many of so many readers that died together are in the group after a time.

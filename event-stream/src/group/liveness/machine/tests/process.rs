@@ -234,7 +234,7 @@ impl Process {
                 self.claim = None;
                 self.joins = true;
             }
-            Some(ClaimEnd::InUse) => {
+            Some(ClaimEnd::InUse | ClaimEnd::Free) => {
                 self.claim = None;
                 self.membership = Membership::Lost;
             }

@@ -109,8 +109,87 @@ fn a_lease_is_given_back_with_the_value_that_it_has() {
     let stored = value(1).renewed(1).member();
     let effect = LeaseEffect::Swap { expected: Some(stored), new: None };
     assert_eq!(holder.poll_effect(seconds(14.2)), Some(effect));
-    holder.handle_swap_failed(Outcome::Unknown, seconds(14.3));
-    assert_eq!(holder.poll_timeout(), None);
+    holder.handle_swapped(true, seconds(14.3));
+    assert_eq!((holder.poll_timeout(), holder.is_over()), (None, true));
+}
+
+/// A holder that gives its lease back, and gets no reply.
+fn releasing() -> HolderMachine {
+    let mut holder = holder();
+    holder.release(seconds(1.0));
+    let effect = LeaseEffect::Swap { expected: Some(value(1)), new: None };
+    assert_eq!(holder.poll_effect(seconds(1.0)), Some(effect));
+    holder.handle_swap_failed(Outcome::Unknown, seconds(2.0));
+    assert_eq!(holder.status(seconds(2.0)), LeaseStatus::Ended(LeaseEnd::Released));
+    assert_eq!(holder.poll_effect(seconds(3.0)), Some(LeaseEffect::Read));
+    holder
+}
+
+#[test]
+fn a_lease_that_is_given_back_without_a_reply_is_removed_again_until_it_is_gone() {
+    // A renewal that was sent before is made late.
+    for (found, is_left) in [
+        (Some(value(1)), true),
+        (Some(value(1).renewed(1)), true),
+        (Some(value(1).taken_out()), true),
+        (Some(value(1).dead()), false),
+        (Some(value(2)), false),
+        (None, false),
+    ] {
+        let mut holder = releasing();
+        holder.handle_read(found, seconds(3.0));
+        let effect = LeaseEffect::Swap { expected: found, new: None };
+        assert_eq!(holder.poll_effect(seconds(3.0)), is_left.then_some(effect), "{found:?}");
+        assert_eq!(holder.is_over(), !is_left);
+    }
+    let mut holder = holder();
+    holder.release(seconds(1.0));
+    assert!(holder.poll_effect(seconds(1.0)).is_some());
+    holder.handle_swapped(false, seconds(2.0));
+    assert_eq!(holder.poll_effect(seconds(2.0)), Some(LeaseEffect::Read), "it has another value");
+}
+
+#[test]
+fn a_lease_that_cannot_be_removed_is_left_after_its_length() {
+    let mut holder = releasing();
+    let mut at = 3.0;
+    while !holder.is_over() {
+        holder.handle_read_failed(seconds(at));
+        at += 1.0;
+        assert_eq!(holder.poll_effect(seconds(at)).is_none(), holder.is_over());
+    }
+    assert!((42.0..45.0).contains(&at), "{at}");
+    let mut deleted = releasing();
+    deleted.give_up();
+    assert!(deleted.is_over());
+}
+
+#[test]
+fn a_reader_that_was_taken_out_removes_its_lease_when_it_knows() {
+    let mut holder = holder();
+    assert!(holder.poll_effect(seconds(14.0)).is_some());
+    holder.handle_swapped(false, seconds(14.1));
+    assert_eq!(holder.poll_effect(seconds(14.1)), Some(LeaseEffect::Read));
+    holder.handle_read(Some(value(1).taken_out()), seconds(14.2));
+    assert_eq!(holder.status(seconds(14.2)), LeaseStatus::Ended(LeaseEnd::TakenOut));
+    assert_eq!((holder.poll_effect(seconds(14.2)), holder.is_over()), (None, false));
+    holder.release(seconds(14.3));
+    let effect = LeaseEffect::Swap { expected: Some(value(1).taken_out()), new: None };
+    assert_eq!(holder.poll_effect(seconds(14.3)), Some(effect));
+}
+
+#[test]
+fn a_lease_that_is_left_to_run_out_is_not_renewed_until_its_reader_leaves() {
+    let mut holder = holder();
+    holder.suspend();
+    assert_eq!((holder.poll_effect(seconds(14.0)), holder.poll_timeout()), (None, None));
+    assert_eq!(holder.status(seconds(24.0)), LeaseStatus::RunOut);
+    holder.resume(seconds(25.0));
+    assert_eq!(holder.poll_effect(seconds(25.0)), swap(value(1), value(1).renewed(1)));
+    holder.suspend();
+    holder.release(seconds(25.1));
+    holder.handle_swapped(true, seconds(25.2));
+    assert!(holder.poll_effect(seconds(25.2)).is_some(), "it is given back nevertheless");
 }
 
 /// What a claim does when it has found a lease, with the reader in the group or not.
@@ -139,8 +218,79 @@ fn a_free_name_is_claimed_at_once() {
 
 #[test]
 fn the_name_of_a_reader_without_a_lease_is_in_use() {
-    let (claim, effect) = claim(None, true);
+    for left in [None, Some(value(1).taken_out())] {
+        let (claim, effect) = claim(left, true);
+        assert!(effect.is_none() && matches!(claim.end(), Some(ClaimEnd::InUse)));
+    }
+}
+
+#[test]
+fn the_name_of_a_reader_that_was_taken_out_is_claimed_when_it_trusts_its_lease_no_longer() {
+    let out = value(1).member().taken_out();
+    // It is taken out before the claim, or while the claim waits.
+    for first in [out, value(1).member()] {
+        let (mut claim, effect) = claim(Some(first), false);
+        assert_eq!(effect, None, "it may not know yet");
+        let mut now = Duration::ZERO;
+        let effect = loop {
+            now = now.max(claim.poll_timeout().unwrap());
+            match claim.poll_effect(now).unwrap() {
+                LeaseEffect::Read => claim.handle_read(Some(out), now),
+                other => break other,
+            }
+        };
+        assert_eq!(effect, LeaseEffect::Swap { expected: Some(out), new: Some(value(9)) });
+        assert!(now >= seconds(25.2), "{now:?}");
+        claim.handle_swapped(true, now);
+        assert!(matches!(claim.end(), Some(ClaimEnd::Held(_))));
+    }
+}
+
+/// What a claim without a lease does when it has found one, with the reader in the group or not.
+fn free(found: Option<LeaseValue>, is_in_group: bool) -> (ClaimMachine, Option<LeaseEffect>) {
+    let now = Duration::ZERO;
+    let mut claim = ClaimMachine::freeing(times(), now);
+    assert_eq!(claim.poll_effect(now), Some(LeaseEffect::Read));
+    claim.handle_read(found, now);
+    assert_eq!(claim.poll_effect(now), Some(LeaseEffect::FindReader));
+    claim.handle_state(is_in_group, now);
+    let effect = claim.poll_effect(now);
+    (claim, effect)
+}
+
+#[test]
+fn a_reader_that_joins_without_a_lease_removes_the_one_that_is_left() {
+    let (claim, effect) = free(None, false);
+    assert!(effect.is_none() && matches!(claim.end(), Some(ClaimEnd::Free)));
+    let (claim, effect) = free(None, true);
     assert!(effect.is_none() && matches!(claim.end(), Some(ClaimEnd::InUse)));
+    let dead = Some(value(1).dead());
+    let clear = Some(LeaseEffect::Swap { expected: dead, new: None });
+    let (mut claim, effect) = free(dead, false);
+    assert_eq!(effect, clear);
+    // The reply is lost, and then the lease is gone.
+    claim.handle_swap_failed(Outcome::Unknown, seconds(1.0));
+    assert_eq!((claim.end().is_none(), claim.is_in_doubt()), (true, false));
+    assert_eq!(claim.poll_effect(seconds(2.0)), Some(LeaseEffect::Read));
+    claim.handle_read(None, seconds(2.0));
+    assert_eq!(claim.poll_effect(seconds(2.0)), Some(LeaseEffect::FindReader));
+    claim.handle_state(false, seconds(2.0));
+    assert!(matches!(claim.end(), Some(ClaimEnd::Free)));
+    let (mut claim, _) = free(dead, false);
+    claim.handle_swapped(true, seconds(1.0));
+    assert!(matches!(claim.end(), Some(ClaimEnd::Free)));
+}
+
+#[test]
+fn a_reader_that_joins_without_a_lease_waits_for_one_of_its_name_that_may_be_alive() {
+    for is_in_group in [false, true] {
+        let found = value(1).member();
+        let (mut claim, effect) = free(Some(found), is_in_group);
+        assert_eq!((effect, claim.is_waiting()), (None, true));
+        assert_eq!(claim.poll_effect(seconds(14.0)), Some(LeaseEffect::Read));
+        claim.handle_read(Some(found.renewed(1)), seconds(14.1));
+        assert!(matches!(claim.end(), Some(ClaimEnd::InUse)));
+    }
 }
 
 #[test]

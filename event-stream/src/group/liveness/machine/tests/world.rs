@@ -168,8 +168,25 @@ impl World {
     pub(super) fn take_out(&mut self, name: &str) {
         if let Some(index) = self.group.remove(name) {
             self.revision += 1;
-            self.truths[index].removed = Some(self.now);
+            if let Some(truth) = self.truths.get_mut(index) {
+                truth.removed = Some(self.now);
+            }
         }
+    }
+
+    /// A handle of this client takes a reader out of the group, and ends its lease.
+    pub(super) fn take_offline(&mut self, name: &str) {
+        self.take_out(name);
+        let Some(lease) = self.leases.remove(name) else { return };
+        if lease.phase() != LeasePhase::Dead {
+            self.leases.insert(name.into(), lease.taken_out());
+        }
+    }
+
+    /// A reader without a lease joins.
+    pub(super) fn join_without_lease(&mut self, name: &str) {
+        self.revision += 1;
+        self.group.insert(name.into(), usize::MAX);
     }
 
     /// Another client changes the state.
@@ -306,6 +323,9 @@ impl World {
                 let is_written = revision == self.revision && self.group.contains_key(&reader);
                 if is_written {
                     let victim = self.group[&reader];
+                    if victim == usize::MAX {
+                        self.violate(format!("{reader} has no lease, and is taken out"));
+                    }
                     self.check_may_remove(victim, "taken out");
                     self.check_is_marked(victim, &reader);
                     self.counts.removals += 1;
@@ -341,7 +361,7 @@ impl World {
             }
         } else {
             let is_revived = expected.is_some_and(|expected| {
-                expected.phase() == LeasePhase::Dead && expected.is_of_same_reader(new)
+                expected.is_ended() && !new.is_ended() && expected.is_of_same_reader(new)
             });
             if is_revived {
                 self.violate(format!("{reader} renews its lease after it was marked"));
