@@ -18,12 +18,22 @@
 mod beginning;
 mod failure;
 pub mod liveness;
+#[cfg(not(feature = "testing"))]
+#[expect(unreachable_pub, reason = "public for the tests of the workspace")]
+mod machine;
+#[cfg(feature = "testing")]
 pub mod machine;
 mod reader;
 mod reader_group;
 mod state;
+#[cfg_attr(
+    not(feature = "testing"),
+    expect(unreachable_pub, reason = "public for the tests of the workspace")
+)]
 mod store;
 
+#[cfg(feature = "testing")]
+pub use self::store::{GroupSerializer, GroupStore};
 pub use self::{
     machine::{HandOver, SegmentAssignment, StaticShare, StaticShareError},
     reader::{
@@ -40,5 +50,4 @@ pub use self::{
         GroupUpdateError, ReaderGroupState, SegmentCompletion, SegmentOffsets, SegmentRelease,
         StoredConfiguration,
     },
-    store::{GroupSerializer, GroupStore},
 };

@@ -6,23 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 /// is in flight at a time, and the keys take turns.
 ///
 /// It holds one value for each key, whatever the rate at which they change.
-///
-/// # Examples
-///
-/// ```
-/// use pravega_sdk_event_stream::group::machine::LatestValues;
-///
-/// let mut lags = LatestValues::default();
-/// lags.set("r1", 7);
-/// assert_eq!(lags.take(), Some((&"r1", &7)));
-/// lags.set("r1", 8);
-/// lags.set("r1", 9);
-/// assert_eq!(lags.take(), None, "one is in flight");
-/// lags.handle_sent();
-/// assert_eq!(lags.take(), Some((&"r1", &9)));
-/// ```
 #[derive(Debug, Clone)]
-pub struct LatestValues<K, V> {
+pub(super) struct LatestValues<K, V> {
     waiting: BTreeMap<K, V>,
     /// The keys of the values that wait, in the order of their turns.
     turns: VecDeque<K>,
@@ -37,14 +22,14 @@ impl<K, V> Default for LatestValues<K, V> {
 
 impl<K: Ord + Clone, V> LatestValues<K, V> {
     /// Sets the value of a key. One that waits is replaced, and keeps its turn.
-    pub fn set(&mut self, key: K, value: V) {
+    pub(super) fn set(&mut self, key: K, value: V) {
         if self.waiting.insert(key.clone(), value).is_none() {
             self.turns.push_back(key);
         }
     }
 
     /// Takes the next value to send. `None` means that one is in flight, or that none waits.
-    pub fn take(&mut self) -> Option<(&K, &V)> {
+    pub(super) fn take(&mut self) -> Option<(&K, &V)> {
         if self.in_flight.is_some() {
             return None;
         }
@@ -54,13 +39,13 @@ impl<K: Ord + Clone, V> LatestValues<K, V> {
     }
 
     /// The value in flight was sent.
-    pub fn handle_sent(&mut self) {
+    pub(super) fn handle_sent(&mut self) {
         self.in_flight = None;
     }
 
     /// The value in flight was not sent. It waits again, after all others, unless there is a later
     /// one of its key.
-    pub fn handle_failed(&mut self) {
+    pub(super) fn handle_failed(&mut self) {
         if let Some((key, value)) = self.in_flight.take()
             && !self.waiting.contains_key(&key)
         {
@@ -70,12 +55,12 @@ impl<K: Ord + Clone, V> LatestValues<K, V> {
 
     /// Returns true if no value waits, and none is in flight.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.in_flight.is_none()
     }
 
     /// Drops all values that wait, and forgets the one in flight.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 }

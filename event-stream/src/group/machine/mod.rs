@@ -34,7 +34,6 @@ mod updates;
 pub use self::{
     assignment::{HandOver, SegmentAssignment, StaticShare, StaticShareError},
     change::Change,
-    latest_values::LatestValues,
     reader::{Effect, GroupReaderMachine, GroupReaderSettings, LossReason, Moment},
     updates::ChangePlan,
 };

@@ -137,45 +137,6 @@ pub(super) enum Standing {
 /// Its owner calls [`poll_effect`](Self::poll_effect) with its copy of the state, carries out the
 /// effect and reports the result, until there is no effect. Then it reads events until
 /// [`poll_timeout`](Self::poll_timeout), and polls again before it returns the next event.
-///
-/// # Examples
-///
-/// ```
-/// use std::time::Duration;
-///
-/// use pravega_sdk_event_stream::group::{
-///     GroupInit, ReaderGroupState,
-///     machine::{Change, Effect, GroupReaderMachine, GroupReaderSettings, Moment},
-/// };
-/// use pravega_sdk_types::{Offset, ReaderGroupConfiguration, ScopedSegment};
-///
-/// let segment: ScopedSegment = "shop/orders/0.#epoch.0".parse()?;
-/// let configuration = ReaderGroupConfiguration::new([segment.scoped_stream()])?;
-/// let segments = [(segment.clone().into(), Offset(0).into())];
-/// let mut state = ReaderGroupState::new(GroupInit::new(configuration, segments));
-///
-/// let moment = Moment { now: Duration::ZERO, wall_ms: 1_795_259_163_685 };
-/// let settings = GroupReaderSettings::default();
-/// let mut reader = GroupReaderMachine::new("r1".into(), settings, moment.now, Box::new(|| 0));
-/// let mut opened = Vec::new();
-/// while let Some(effect) = reader.poll_effect(&state, moment) {
-///     match effect {
-///         Effect::Fetch => reader.handle_fetched(&state, 0, moment),
-///         Effect::Change(change) => {
-///             let mut plan = reader.plan(change);
-///             for update in plan.updates(&state, moment.wall_ms) {
-///                 state.apply(update)?;
-///             }
-///             reader.handle_planned(plan);
-///             reader.handle_changed(&state, true, moment);
-///         }
-///         Effect::Open { segment, .. } => opened.push(segment),
-///         other => panic!("{other:?}"),
-///     }
-/// }
-/// assert_eq!(opened, [segment]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub struct GroupReaderMachine {
     pub(super) reader: Arc<str>,
     pub(super) bugs: Bugs,

@@ -19,23 +19,6 @@ use super::{
 ///
 /// In all calls a future that is dropped leaves a copy that is a state of the group. What it was
 /// about to write may or may not be written, and is read by the next call.
-///
-/// # Examples
-///
-/// ```no_run
-/// use pravega_sdk_event_stream::group::{GroupStore, GroupUpdate};
-/// use pravega_sdk_segment_client::context::SegmentContext;
-/// use pravega_sdk_table_synchronizer::StateConfig;
-///
-/// # async fn example(context: SegmentContext) -> Result<(), Box<dyn std::error::Error>> {
-/// let group = "shop/billing".parse()?;
-/// let mut store = GroupStore::open(context, &group, StateConfig::default()).await?;
-/// store.fetch().await?;
-/// let readers: Vec<_> = store.state().into_iter().flat_map(|state| state.readers()).collect();
-/// println!("{readers:?}");
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug)]
 pub struct GroupStore {
     kind: Kind,

@@ -3,4 +3,6 @@
 mod group_store;
 mod serializer;
 
-pub use self::{group_store::GroupStore, serializer::GroupSerializer};
+pub use self::group_store::GroupStore;
+#[cfg(feature = "testing")]
+pub use self::serializer::GroupSerializer;
