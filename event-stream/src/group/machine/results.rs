@@ -58,13 +58,24 @@ impl GroupReaderMachine {
             self.acquiring.clear();
         }
         if self.standing == Standing::Member {
-            self.changed(change, state, moment);
+            self.changed(change, state, has_written, moment);
         }
     }
 
     /// What follows from a change for a member of the group.
-    fn changed(&mut self, change: Change, state: &ReaderGroupState, moment: Moment) {
+    fn changed(
+        &mut self,
+        change: Change,
+        state: &ReaderGroupState,
+        has_written: bool,
+        moment: Moment,
+    ) {
         match change {
+            // A checkpoint has begun that the copy of the state did not have. Segments are taken
+            // after the answer to it: the usual delay is as many seconds as there are readers.
+            Change::Acquire if !has_written && !self.may_change_segments(state) => {
+                self.timers.acquire = moment.now;
+            }
             Change::Answer(name) => {
                 if self.shown.take_if(|shown| *shown == name).is_some() {
                     self.is_after_shown = true;

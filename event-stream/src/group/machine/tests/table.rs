@@ -131,6 +131,37 @@ fn no_segments_are_taken_while_a_checkpoint_waits_for_the_reader() {
 }
 
 #[test]
+fn segments_that_a_checkpoint_kept_from_being_taken_are_taken_right_after_it() {
+    let mut bench = Bench::new(2);
+    for number in 0..100 {
+        bench.apply(add(&format!("b{number}")));
+    }
+    // It begins to take segments by a copy of the state that does not have the checkpoint.
+    let change = loop {
+        let moment = bench.moment();
+        match bench.poll() {
+            Some(Effect::Fetch) => bench.machine.handle_fetched(&bench.state, 0, moment),
+            Some(Effect::Change(change @ Change::Join)) => {
+                let updates = bench.machine.updates(&change, &bench.state, moment.wall_ms);
+                updates.into_iter().for_each(|update| bench.apply(update));
+                bench.machine.handle_changed(&bench.state, true, moment);
+            }
+            Some(Effect::Change(change)) => break change,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(change, Change::Acquire);
+    bench.apply(create("c1"));
+    let moment = bench.moment();
+    assert_eq!(bench.machine.updates(&change, &bench.state, moment.wall_ms), []);
+    bench.machine.handle_changed(&bench.state, false, moment);
+    assert_eq!(bench.run(), ["checkpoint c1"]);
+    let done = bench.run();
+    assert_eq!(done.first().unwrap(), "CheckpointReader");
+    assert!(done.contains(&"AcquireSegment".to_owned()), "{done:?}");
+}
+
+#[test]
 fn a_segment_is_completed_after_a_checkpoint_and_its_successors_are_read() {
     let mut bench = Bench::reading(1);
     bench.machine.handle_read(&segment(0), Offset(9));
