@@ -42,6 +42,10 @@ impl GroupReaderMachine {
     pub fn handle_changed(&mut self, state: &ReaderGroupState, has_written: bool, moment: Moment) {
         let Some(change) = self.in_flight.clone() else { return };
         match &change {
+            // An earlier attempt may have taken effect late.
+            Change::Join if !has_written && self.in_doubt.contains(&Change::Join) => {
+                self.joined(state, moment);
+            }
             Change::Join if !has_written => self.lose(LossReason::AlreadyInGroup),
             Change::Join => self.joined(state, moment),
             Change::Leave(_) => self.lose(LossReason::Left),

@@ -61,6 +61,24 @@ fn a_name_that_is_in_the_group_is_refused() {
 }
 
 #[test]
+fn a_reader_that_joined_by_an_attempt_that_took_effect_late_is_in_the_group() {
+    let mut bench = Bench::new(2);
+    let moment = bench.moment();
+    assert_eq!(bench.poll(), Some(Effect::Fetch));
+    bench.machine.handle_fetched(&bench.state, 0, moment);
+    assert_eq!(bench.poll(), Some(Effect::Change(Change::Join)));
+    bench.machine.handle_failed(moment);
+    assert_eq!(bench.poll(), Some(Effect::Fetch));
+    bench.machine.handle_fetched(&bench.state, 0, moment);
+    assert_eq!(bench.poll(), Some(Effect::Change(Change::Join)));
+    bench.apply(add("a"));
+    assert_eq!(bench.machine.updates(&Change::Join, &bench.state, 0), []);
+    bench.machine.handle_changed(&bench.state, false, moment);
+    assert!(bench.machine.is_member());
+    assert_eq!(bench.run(), TAKEN[1..]);
+}
+
+#[test]
 fn a_reader_that_another_client_takes_out_stops_reading() {
     let mut bench = Bench::reading(2);
     bench.apply(remove("a"));
