@@ -1,0 +1,3 @@
+//! Reader groups shared with the Java client.
+
+mod handles;
