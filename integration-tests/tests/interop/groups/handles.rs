@@ -1,26 +1,27 @@
-//! Reader groups shared with the Java client: a group that each client creates is described,
-//! checkpointed, reset and deleted by the other.
+//! A group that each client creates is described, checkpointed, reset and deleted by the other.
 
 use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_controller_client::Creation;
-use pravega_sdk_event_stream::{codec::Utf8, group::Removal};
+use pravega_sdk_event_stream::{
+    codec::Utf8,
+    group::{ReaderGroup, Removal},
+};
 use pravega_sdk_integration_tests::harness::{FAR, eventually, factory, new_stream};
 use pravega_sdk_types::{
     BoundedCut, Checkpoint, ErrorKind, Offset, Position, ReaderGroupConfiguration,
     ScopedReaderGroup, ScopedSegment, ScopedStream, SegmentId, SegmentOffset, StreamCut,
 };
 
-use crate::program;
+use super::{
+    java::Java,
+    log::{Ending, Log},
+    member::Member,
+};
 
-async fn java(stream: &ScopedStream, group: &ScopedReaderGroup, arguments: &[&str]) -> Vec<String> {
-    let place = [stream.scope().as_str(), stream.stream().as_str()];
-    let arguments = [&[group.group().as_str()], arguments].concat();
-    let printed = program::java("Groups", place, &arguments).await;
-    printed.lines().map(ToOwned::to_owned).collect()
-}
+/// The refresh interval of the groups, in milliseconds.
+const REFRESH: &str = "1000";
 
 /// A configuration as the Java program creates it.
 fn configuration(stream: &ScopedStream) -> ReaderGroupConfiguration {
@@ -55,67 +56,80 @@ fn text(cut: &BoundedCut) -> String {
     StreamCut::from(cut.clone()).to_text()
 }
 
-/// The cut that a line of the Java program has.
-fn read(line: &str) -> BoundedCut {
-    line.parse::<StreamCut>().unwrap().bounded().unwrap().clone()
+async fn create(
+    java: &Java,
+    group: &ScopedReaderGroup,
+    stream: &ScopedStream,
+    refresh: &str,
+) -> String {
+    let stream = stream.stream().as_str();
+    java.ask(group, &["create", stream, "UNBOUNDED", "UNBOUNDED", refresh]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_of_this_client_is_used_by_java() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
+    let java = Java::start(stream.scope());
     write(&factory, &stream, 0..10).await;
     let name = name(&stream);
     let (group, _) = factory.create_reader_group(&name, &configuration(&stream)).await.unwrap();
-    assert_eq!(java(&stream, &name, &["create", "2000"]).await, ["mismatch"]);
-    assert_eq!(java(&stream, &name, &["create"]).await, ["true"], "it is the same");
-    let described = java(&stream, &name, &["describe"]).await;
-    assert_eq!((&*described[0], &*described[1]), ("", "1"));
-    assert_eq!(read(&described[2]), cut(&stream, 0));
-    assert_eq!(java(&stream, &name, &["unread"]).await, ["200"]);
+    assert_eq!(create(&java, &name, &stream, "2000").await, "mismatch");
+    assert_eq!(create(&java, &name, &stream, REFRESH).await, "true", "it is the same");
+    let described = java.ask(&name, &["describe"]).await;
+    let found: StreamCut = described.strip_prefix("[] 1 ").unwrap().parse().unwrap();
+    assert_eq!(found, cut(&stream, 0).into());
+    assert_eq!(java.ask(&name, &["unread"]).await, "200");
 
-    let checkpoint = java(&stream, &name, &["checkpoint", "theirs"]).await;
-    let checkpoint = Checkpoint::from_bytes(&BASE64.decode(&checkpoint[0]).unwrap()).unwrap();
+    let checkpoint = java.ask(&name, &["checkpoint", "theirs"]).await;
+    let checkpoint: Checkpoint = checkpoint.parse().unwrap();
     assert_eq!(checkpoint, Checkpoint::new("theirs", [cut(&stream, 0)]));
-    java(&stream, &name, &["reset-to-cut", &text(&cut(&stream, 40))]).await;
+    let back = [stream.stream().as_str(), &text(&cut(&stream, 40))];
+    java.ask(&name, &["reset-to-cut", REFRESH, back[0], back[1]]).await;
     let reset = group.describe().await.unwrap();
     assert_eq!(reset.configuration.generation(), Some(1));
     assert!(!reset.is_updating_configuration);
     assert_eq!(group.stream_cuts().await.unwrap(), [cut(&stream, 40)]);
     assert_eq!(group.unread_bytes().await.unwrap().total(), 160);
-    let ours = Checkpoint::new("ours", [cut(&stream, 60)]).to_bytes().unwrap();
-    java(&stream, &name, &["reset-to-checkpoint", &BASE64.encode(ours)]).await;
+    let ours = Checkpoint::new("ours", [cut(&stream, 60)]).to_text().unwrap();
+    java.ask(&name, &["reset-to-checkpoint", REFRESH, &ours]).await;
     assert_eq!(group.stream_cuts().await.unwrap(), [cut(&stream, 60)]);
-    java(&stream, &name, &["delete"]).await;
+    java.ask(&name, &["delete"]).await;
     assert_eq!(group.describe().await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+/// Waits until a reader of the group has reported to be at an offset.
+async fn reads_up_to(group: &ReaderGroup, offset: i64) {
+    eventually("the reader of Java has read", async || {
+        let described = group.describe().await.unwrap();
+        let places = described.readers.iter().flat_map(|reader| &reader.segments);
+        places
+            .into_iter()
+            .any(|place| place.reported.and_then(SegmentOffset::offset) == Some(Offset(offset)))
+    })
+    .await;
+}
+
+/// Waits until a reader is out of the group, and checks what it has read.
+async fn has_read(log: &Log, numbers: std::ops::Range<u32>) {
+    eventually("the reader is out of the group", async || log.ending() == Some(Ending::Removed))
+        .await;
+    assert_eq!(log.texts(), numbers.map(event).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_of_java_is_used_by_this_client_while_a_reader_of_java_reads() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
+    let java = Java::start(stream.scope());
     write(&factory, &stream, 0..10).await;
     let name = name(&stream);
-    assert_eq!(java(&stream, &name, &["create"]).await, ["true"]);
+    assert_eq!(create(&java, &name, &stream, REFRESH).await, "true");
     let (group, creation) =
         factory.create_reader_group(&name, &configuration(&stream)).await.unwrap();
     assert_eq!(creation, Creation::AlreadyExisted);
-    let reader = |id: &'static str| {
-        let (stream, name) = (stream.clone(), name.clone());
-        tokio::spawn(async move { java(&stream, &name, &["read", id]).await })
-    };
-    let reads = async |offset: i64| {
-        eventually("the reader of Java has read", async || {
-            let described = group.describe().await.unwrap();
-            let places = described.readers.iter().flat_map(|reader| &reader.segments);
-            places
-                .into_iter()
-                .any(|place| place.reported.and_then(SegmentOffset::offset) == Some(Offset(offset)))
-        })
-        .await;
-    };
-    let first = reader("java-1");
-    reads(200).await;
+    let first = Member::of_java(&java, &name, "java-1").await;
+    reads_up_to(&group, 200).await;
     let checkpoint = group.checkpoint("ours", FAR).await.unwrap();
     assert_eq!(checkpoint, Checkpoint::new("ours", [cut(&stream, 200)]));
     assert_eq!(group.generate_stream_cuts(FAR).await.unwrap(), [cut(&stream, 200)]);
@@ -123,26 +137,22 @@ async fn a_group_of_java_is_used_by_this_client_while_a_reader_of_java_reads() {
     // The reader follows a reset.
     let back = configuration(&stream).with_starts([cut(&stream, 100)]).unwrap();
     group.reset(&back).await.unwrap();
-    let read = first.await.unwrap();
-    let expected: Vec<String> = (0..10).map(event).chain(["out of the group".into()]).collect();
-    assert_eq!(read, expected);
+    has_read(&first.log, 0..10).await;
     // Another one reads from there, and learns that it was taken out.
-    let second = reader("java-2");
-    reads(200).await;
+    let second = Member::of_java(&java, &name, "java-2").await;
+    reads_up_to(&group, 200).await;
     let segment = ScopedSegment::new(&stream, SegmentId::from(0));
     let position = Position::new([(segment.clone(), Offset(160))], [(segment, None)]);
     assert_eq!(group.reader_offline("java-2", Some(&position)).await.unwrap(), Removal::Removed);
-    let read = second.await.unwrap();
-    let expected: Vec<String> = (5..10).map(event).chain(["out of the group".into()]).collect();
-    assert_eq!(read, expected);
-    // A third one begins at the position, and ends at a checkpoint.
-    let third = reader("java-3");
-    reads(200).await;
+    has_read(&second.log, 5..10).await;
+    // A third one begins at the position, and leaves after a checkpoint.
+    let third = Member::of_java(&java, &name, "java-3").await;
+    reads_up_to(&group, 200).await;
     group.checkpoint("stop", FAR).await.unwrap();
-    let expected: Vec<String> = (8..10).map(event).chain(["stopped".into()]).collect();
-    assert_eq!(third.await.unwrap(), expected);
+    let read = third.close().await;
+    assert_eq!(read.texts(), (8..10).map(event).collect::<Vec<_>>());
     group.reset_to_last_checkpoint().await.unwrap();
     assert_eq!(group.stream_cuts().await.unwrap(), [cut(&stream, 200)]);
     group.delete().await.unwrap();
-    assert_eq!(java(&stream, &name, &["describe"]).await, ["missing"]);
+    assert_eq!(java.ask(&name, &["describe"]).await, "missing");
 }
