@@ -108,6 +108,7 @@ async fn a_lease_is_gone_when_its_reader_has_closed_although_a_reply_is_lost() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
     let group = new_group(&factory, &stream, 1, configuration(&stream), Vec::new()).await;
+    let leases = leases(&factory, &group).await;
     for is_request_lost in [false, true] {
         let loses = Arc::new(AtomicBool::new(false));
         let losing = Arc::clone(&loses);
@@ -123,11 +124,16 @@ async fn a_lease_is_gone_when_its_reader_has_closed_although_a_reply_is_lost() {
         let proxy = FrameProxy::start(store, rule).await;
         let (context, id) = (through(&factory, proxy.address()), "one".parse().unwrap());
         let mut reader = GroupReader::open(context, &group, &id, Utf8, config()).await.unwrap();
+        // Its first renewal is made, and the next one is not due.
+        eventually("it is a member", async || {
+            let found = leases.read("one").await.unwrap();
+            found.is_some_and(|lease| lease.phase() == LeasePhase::Member)
+        })
+        .await;
         loses.store(true, Ordering::SeqCst);
         reader.close(FAR).await.unwrap();
         assert!(!loses.load(Ordering::SeqCst), "nothing was lost");
-        let left = leases(&factory, &group).await.read("one").await.unwrap();
-        assert_eq!(left, None, "{is_request_lost}");
+        assert_eq!(leases.read("one").await.unwrap(), None, "{is_request_lost}");
     }
 }
 
