@@ -40,6 +40,7 @@ use crate::{
 /// | cuts with a segment between two scales | miss a part of the key space | are complete |
 /// | cuts that miss a part of the key space | are accepted | are refused |
 /// | a reset to the last checkpoint without one | begins at the start | is refused |
+/// | the end of the group in a segment that goes on | its readers wait there forever | is found |
 /// | unread bytes | of the group | of the group, of each reader and of each segment |
 /// | readers that died | stay until they are taken offline | are found by their leases |
 /// | notifications | after up to 120 s | after the refresh interval of the group |
