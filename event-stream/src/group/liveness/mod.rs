@@ -26,6 +26,8 @@ mod store;
 pub(super) use self::driver::{
     ClaimError, Claimed, LeaseKeeper, LeasedGroup, claim, discarding, lease_values, sweep,
 };
+#[doc(hidden)]
+pub use self::machine::LivenessBug;
 pub use self::{
     machine::{
         ClaimEnd, ClaimMachine, DiscardMachine, EndingMachine, HolderMachine, LeaseEffect,

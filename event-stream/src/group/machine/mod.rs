@@ -31,6 +31,8 @@ mod tests;
 mod timers;
 mod updates;
 
+#[doc(hidden)]
+pub use self::seeded_bugs::GroupBug;
 pub use self::{
     assignment::{HandOver, SegmentAssignment, StaticShare, StaticShareError},
     change::Change,

@@ -63,6 +63,15 @@ impl GroupReaderSettings {
         self.hand_over = hand_over;
         self
     }
+
+    /// Switches a seeded bug on.
+    #[cfg(feature = "seeded-bugs")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_seeded_bug(mut self, bug: super::seeded_bugs::GroupBug) -> Self {
+        self.bugs.on = Some(bug);
+        self
+    }
 }
 
 /// What the owner of the machine does next.

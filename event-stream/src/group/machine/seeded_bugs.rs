@@ -1,9 +1,10 @@
-//! Deliberately broken variants of the machine. The tests must catch every one; outside them there
-//! are none.
+//! Deliberately broken variants of the machine. The tests must catch every one; outside them, and
+//! without the feature for the simulation, there are none.
 
 /// A way in which the machine can be broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum GroupBug {
+#[non_exhaustive]
+pub enum GroupBug {
     /// Segments are taken while a checkpoint waits for the reader.
     AcquiresAtCheckpoints,
     /// A segment is given back at any time.
@@ -29,17 +30,17 @@ pub(super) enum GroupBug {
 /// The bug that is switched on, if any.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Bugs {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "seeded-bugs"))]
     pub(super) on: Option<GroupBug>,
 }
 
 impl Bugs {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "seeded-bugs"))]
     pub(super) fn has(self, bug: GroupBug) -> bool {
         self.on == Some(bug)
     }
 
-    #[cfg(not(test))]
+    #[cfg(not(any(test, feature = "seeded-bugs")))]
     pub(super) fn has(self, _: GroupBug) -> bool {
         false
     }

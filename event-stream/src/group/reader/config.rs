@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use pravega_sdk_table_synchronizer::{RevisionedStreamConfig, StateConfig};
 
+#[cfg(feature = "seeded-bugs")]
+use super::super::{liveness::LivenessBug, machine::GroupBug};
 use super::{
     super::{
         liveness::LeaseTimes,
@@ -39,6 +41,8 @@ pub struct GroupReaderConfig {
     /// The time since 1970 in milliseconds when the reader is opened, if it is not that of the
     /// machine.
     pub(super) wall_ms: Option<i64>,
+    #[cfg(feature = "seeded-bugs")]
+    pub(super) bug: Option<GroupBug>,
 }
 
 impl Default for GroupReaderConfig {
@@ -51,6 +55,8 @@ impl Default for GroupReaderConfig {
             assignment: SegmentAssignment::Fair,
             hand_over: HandOver::AtCheckpoints,
             wall_ms: None,
+            #[cfg(feature = "seeded-bugs")]
+            bug: None,
         }
     }
 }
@@ -133,6 +139,24 @@ impl GroupReaderConfig {
         self
     }
 
+    /// Switches a seeded bug of the reader on.
+    #[cfg(feature = "seeded-bugs")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_seeded_bug(mut self, bug: GroupBug) -> Self {
+        self.bug = Some(bug);
+        self
+    }
+
+    /// Switches a seeded bug of its lease on.
+    #[cfg(feature = "seeded-bugs")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_seeded_lease_bug(mut self, bug: LivenessBug) -> Self {
+        self.lease = self.lease.map(|times| times.with_seeded_bug(bug));
+        self
+    }
+
     pub(super) fn state(&self) -> StateConfig {
         let half = self.timeout / 2;
         let backoff = self.reads.backoff;
@@ -145,10 +169,13 @@ impl GroupReaderConfig {
     }
 
     pub(super) fn machine(&self) -> GroupReaderSettings {
-        GroupReaderSettings::default()
+        let settings = GroupReaderSettings::default()
             .with_initial_allocation_delay(self.allocation_delay)
             .with_assignment(self.assignment)
-            .with_hand_over(self.hand_over)
+            .with_hand_over(self.hand_over);
+        #[cfg(feature = "seeded-bugs")]
+        let settings = self.bug.into_iter().fold(settings, GroupReaderSettings::with_seeded_bug);
+        settings
     }
 
     pub(super) fn segments(&self) -> SegmentSetSettings {

@@ -30,6 +30,8 @@ mod times;
 mod value;
 mod watch;
 
+#[doc(hidden)]
+pub use self::seeded_bugs::LivenessBug;
 pub use self::{
     claim::{ClaimEnd, ClaimMachine},
     discard::DiscardMachine,

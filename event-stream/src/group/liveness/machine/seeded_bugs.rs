@@ -1,9 +1,10 @@
-//! Deliberately broken variants of the machines. The tests must catch every one; outside them there
-//! are none.
+//! Deliberately broken variants of the machines. The tests must catch every one; outside them, and
+//! without the feature for the simulation, there are none.
 
 /// A way in which the machines can be broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LivenessBug {
+#[non_exhaustive]
+pub enum LivenessBug {
     /// A reader counts its lease from the reply to a renewal.
     CountsFromReply,
     /// A renewal without a reply counts as made.
@@ -37,17 +38,17 @@ pub(super) enum LivenessBug {
 /// The bug that is switched on, if any.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Bugs {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "seeded-bugs"))]
     pub(super) on: Option<LivenessBug>,
 }
 
 impl Bugs {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "seeded-bugs"))]
     pub(super) fn has(self, bug: LivenessBug) -> bool {
         self.on == Some(bug)
     }
 
-    #[cfg(not(test))]
+    #[cfg(not(any(test, feature = "seeded-bugs")))]
     pub(super) fn has(self, _: LivenessBug) -> bool {
         false
     }

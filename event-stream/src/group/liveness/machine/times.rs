@@ -43,6 +43,15 @@ impl LeaseTimes {
         Self { units, bugs: Bugs::default() }
     }
 
+    /// Switches a seeded bug on.
+    #[cfg(feature = "seeded-bugs")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_seeded_bug(mut self, bug: LivenessBug) -> Self {
+        self.bugs.on = Some(bug);
+        self
+    }
+
     pub(super) fn with_bugs_of(self, other: Self) -> Self {
         Self { bugs: other.bugs, ..self }
     }
