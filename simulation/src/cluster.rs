@@ -153,8 +153,9 @@ impl Cluster {
     pub(crate) fn settle(&mut self) {
         // The changes of more segments than one step has.
         while self.machine.store.settle_slice() == Progress::Unfinished {}
+        let at = self.begun.elapsed();
         for record in self.machine.journal.take().into_iter().flat_map(|(_, records)| records) {
-            self.archive.apply(record);
+            self.archive.apply(record, at);
         }
         self.wake();
     }

@@ -78,6 +78,8 @@ struct State {
     is_finished: bool,
     is_reset: bool,
     is_silent: bool,
+    /// True while nothing arrives.
+    is_frozen: bool,
     reader_is_dropped: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -100,6 +102,7 @@ impl Direction {
                 is_finished: false,
                 is_reset: false,
                 is_silent: false,
+                is_frozen: false,
                 reader_is_dropped: false,
                 reader: None,
                 writer: None,
@@ -192,6 +195,15 @@ impl Switch {
         }
     }
 
+    /// Lets nothing arrive at either end, or ends that. Nothing is lost.
+    pub fn set_frozen(&self, is_frozen: bool) {
+        for direction in &self.directions {
+            let mut state = direction.lock();
+            state.is_frozen = is_frozen;
+            state.wake();
+        }
+    }
+
     /// The numbers of bytes written into the link by the client, and by the store.
     #[must_use]
     pub fn written(&self) -> (u64, u64) {
@@ -220,6 +232,10 @@ impl AsyncRead for End {
         loop {
             let arrival = {
                 let mut state = self.incoming.lock();
+                if state.is_frozen {
+                    state.reader = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
                 if state.is_reset {
                     return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
                 }

@@ -2,12 +2,12 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use pravega_sdk_segment_client::{ByteStream, Opening, Transport};
 use pravega_sdk_types::Endpoint;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     World,
@@ -26,8 +26,16 @@ pub struct SimNetwork {
     world: World,
     plan: Arc<Mutex<Plan>>,
     switches: Arc<Mutex<Vec<(usize, Switch)>>>,
+    own: Arc<Own>,
     attempts: Arc<Mutex<Vec<Instant>>>,
     sent: Sent,
+}
+
+/// The links of one client.
+#[derive(Default)]
+struct Own {
+    switches: Mutex<Vec<Switch>>,
+    is_frozen: watch::Sender<bool>,
 }
 
 impl SimNetwork {
@@ -38,6 +46,7 @@ impl SimNetwork {
             world: world.clone(),
             plan: Arc::new(Mutex::new(plan)),
             switches: Arc::default(),
+            own: Arc::default(),
             attempts: Arc::default(),
             sent: Sent::default(),
         }
@@ -47,6 +56,29 @@ impl SimNetwork {
     #[must_use]
     pub fn perfect(world: &World) -> Self {
         Self::new(world, Box::new(Default::default))
+    }
+
+    /// Links to the same stores with the same faults, of a client that can be frozen alone.
+    #[must_use]
+    pub fn for_client(&self) -> Self {
+        Self { own: Arc::default(), ..self.clone() }
+    }
+
+    /// Freezes the links of a client, as those of a process that is stopped: nothing arrives at
+    /// either end, and nothing is lost. New links wait.
+    pub fn freeze(&self) {
+        self.own.is_frozen.send_replace(true);
+        self.own_switches().iter().for_each(|switch| switch.set_frozen(true));
+    }
+
+    /// Ends a freeze: everything arrives that is on its way, on all links at once.
+    pub fn thaw(&self) {
+        self.own.is_frozen.send_replace(false);
+        self.own_switches().iter().for_each(|switch| switch.set_frozen(false));
+    }
+
+    fn own_switches(&self) -> MutexGuard<'_, Vec<Switch>> {
+        self.own.switches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Resets every link to a store.
@@ -106,10 +138,13 @@ impl SimNetwork {
         // A turn of the scheduler, as a real connection is never established at once.
         tokio::task::yield_now().await;
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
+        self.own.is_frozen.subscribe().wait_for(|is_frozen| !is_frozen).await.ok();
         let store = self.accept(endpoint).await?;
         let (up, down) = self.plan.lock().unwrap_or_else(PoisonError::into_inner)();
         let (client, server) = link::pair(up, down);
         self.switches.lock().unwrap_or_else(PoisonError::into_inner).push((store, client.switch()));
+        client.switch().set_frozen(*self.own.is_frozen.borrow());
+        self.own_switches().push(client.switch());
         tokio::spawn(store::serve(self.world.clone(), store, server));
         Ok(Box::new(self.sent.record(client)))
     }

@@ -1,7 +1,8 @@
 //! What checks ask a cluster: the bytes, ranges and ends of segments.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
+use bytes::Bytes;
 use pravega_sdk_types::{KeyRange, Offset, ScopedSegment, ScopedStream, SegmentId};
 
 use crate::{World, messages};
@@ -25,6 +26,22 @@ impl World {
         let cluster = &mut self.lock().cluster;
         let start = cluster.info(segment).map_or(0, |info| info.start);
         (Offset(start as i64), cluster.bytes(segment))
+    }
+
+    /// What was appended to a segment, also what is truncated by now, each with its time since the
+    /// begin of the cluster.
+    #[must_use]
+    pub fn appends(&self, segment: &ScopedSegment) -> Vec<(Duration, Bytes)> {
+        self.lock().cluster.archive.pieces(&segment.to_string()).to_vec()
+    }
+
+    /// The predecessors of every segment that a stream has or had, but for those that have none.
+    #[must_use]
+    pub fn predecessors(&self, stream: &ScopedStream) -> BTreeMap<SegmentId, Vec<SegmentId>> {
+        let cluster = &mut self.lock().cluster;
+        let segments = cluster.all_segments(stream).into_iter();
+        let followers = segments.flat_map(|id| cluster.successors(&ScopedSegment::new(stream, id)));
+        followers.map(|follower| (follower.id, follower.predecessors)).collect()
     }
 
     /// The offset at which the bytes of a segment begin; `None` if it does not exist.

@@ -44,6 +44,8 @@ enum Bug {
     Streams(SeededBug),
     /// Of the client of the controller.
     Calls(ControllerBug),
+    /// Of the readers of a group.
+    Groups(groups::Bug),
 }
 
 impl fmt::Debug for Bug {
@@ -51,6 +53,7 @@ impl fmt::Debug for Bug {
         match self {
             Self::Streams(bug) => bug.fmt(f),
             Self::Calls(bug) => bug.fmt(f),
+            Self::Groups(bug) => bug.fmt(f),
         }
     }
 }
@@ -60,6 +63,7 @@ impl Bug {
     fn seeds(self) -> What {
         match self {
             Self::Calls(_) => What::Controllers,
+            Self::Groups(_) => What::Groups,
             Self::Streams(bug) if SeededBug::TRANSACTIONS.contains(&bug) => What::Transactions,
             Self::Streams(bug) if SeededBug::BYTES.contains(&bug) => What::Bytes,
             Self::Streams(bug) if SeededBug::SYNCHRONIZERS.contains(&bug) => What::Agreed,
@@ -71,14 +75,21 @@ impl Bug {
     fn of_streams(self) -> Option<SeededBug> {
         match self {
             Self::Streams(bug) => Some(bug),
-            Self::Calls(_) => None,
+            Self::Calls(_) | Self::Groups(_) => None,
         }
     }
 
     fn of_calls(self) -> Option<ControllerBug> {
         match self {
-            Self::Streams(_) => None,
             Self::Calls(bug) => Some(bug),
+            Self::Streams(_) | Self::Groups(_) => None,
+        }
+    }
+
+    fn of_groups(self) -> Option<groups::Bug> {
+        match self {
+            Self::Groups(bug) => Some(bug),
+            Self::Streams(_) | Self::Calls(_) => None,
         }
     }
 }
@@ -142,7 +153,9 @@ fn all_bugs() -> impl Iterator<Item = Bug> {
     let all = all.chain(SeededBug::FULL).chain(SeededBug::CONNECTIONS);
     let all = all.chain(SeededBug::BYTES).chain(SeededBug::TRANSACTIONS).chain(SeededBug::TABLES);
     let all = all.chain(SeededBug::SYNCHRONIZERS);
-    all.map(Bug::Streams).chain(ControllerBug::ALL.map(Bug::Calls))
+    all.map(Bug::Streams)
+        .chain(ControllerBug::ALL.map(Bug::Calls))
+        .chain(groups::Bug::ALL.map(Bug::Groups))
 }
 
 fn run_seed(what: What, seed: u64, bug: Option<Bug>) -> Report {
@@ -154,7 +167,7 @@ fn run_seed(what: What, seed: u64, bug: Option<Bug>) -> Report {
         What::Events(mode) => scenario::run_in(mode, seed, of_streams),
         What::Tables => tables::run(seed, of_streams),
         What::Agreed => tables::agreed::run(seed, of_streams),
-        What::Groups => groups::run(seed),
+        What::Groups => groups::run(seed, bug.and_then(Bug::of_groups)),
         What::Controllers => controllers::run(seed, bug.and_then(Bug::of_calls)),
         What::Bugs => scenario::run(seed, of_streams),
     }

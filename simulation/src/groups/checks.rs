@@ -2,228 +2,121 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    sync::Arc,
 };
 
-use pravega_sdk_event_stream::group::GroupUpdate;
-use pravega_sdk_types::{Offset, ScopedSegment, ScopedStream, SegmentId, SegmentOffset};
+use pravega_sdk_types::{Offset, SegmentId, SegmentOffset};
 
-use super::log::{Item, Returned, Shared, Step};
-use crate::Stored;
+use super::{
+    log::{Item, Returned, Shared},
+    tenures::{How, Tenure},
+};
 
-type Place = (SegmentId, Offset);
-
-/// What a run looks like to the checks.
-struct Run<'a> {
-    items: Vec<Item>,
-    offline: BTreeMap<String, Duration>,
-    steps: &'a [Step],
-    stored: BTreeSet<Place>,
+/// What the stream had.
+#[derive(Debug)]
+pub(super) struct Content {
+    /// The offsets of all events of each segment, in order.
+    pub(super) stored: BTreeMap<SegmentId, Vec<Offset>>,
+    /// Up to where each segment was truncated.
+    pub(super) heads: BTreeMap<SegmentId, Offset>,
+    pub(super) predecessors: BTreeMap<SegmentId, Vec<SegmentId>>,
 }
 
-pub(super) fn check(
-    shared: &Shared,
-    stream: &ScopedStream,
-    steps: &[Step],
-    stored: &[Stored],
-    grace: Duration,
-) {
-    let (items, offline) = {
-        let log = shared.lock();
-        (log.items.clone(), log.offline.clone())
-    };
-    let stored = stored.iter().map(|event| (event.segment, event.offset)).collect();
-    let run = Run { items, offline, steps, stored };
-    run.check_repeats(shared);
-    run.check_order(shared);
-    run.check_offline(shared, grace);
-    run.check_owners(shared, stream);
-    run.check_checkpoints(shared);
-}
-
-fn events(items: &[Item]) -> impl Iterator<Item = (&Item, Place)> + '_ {
-    items.iter().filter_map(|item| match &item.returned {
-        Returned::Event { segment, offset } => Some((item, (segment.id(), *offset))),
-        Returned::Checkpoint(_) => None,
-    })
-}
-
-impl Run<'_> {
-    /// The offsets at which readers were taken out of the group, by reader and segment.
-    fn recorded(&self) -> BTreeMap<(&str, SegmentId), SegmentOffset> {
-        let mut recorded = BTreeMap::new();
-        for step in self.steps {
-            let GroupUpdate::RemoveReader { reader, offsets } = &step.update else { continue };
-            let Some(owned) = step.before.assigned(reader) else { continue };
-            let named: BTreeMap<_, _> =
-                offsets.iter().map(|(segment, at)| (segment, *at)).collect();
-            for (segment, _, stored) in owned.iter() {
-                let at = named.get(segment).copied().unwrap_or(stored);
-                recorded.insert((&**reader, segment.id()), at);
-            }
-        }
-        recorded
+impl Content {
+    fn is_truncated(&self, segment: SegmentId, offset: Offset) -> bool {
+        self.heads.get(&segment).is_some_and(|head| offset < *head)
     }
 
-    /// R4.
-    fn check_repeats(&self, shared: &Shared) {
-        let recorded = self.recorded();
-        let mut returned: BTreeMap<Place, Vec<&str>> = BTreeMap::new();
-        for (item, place) in events(&self.items) {
-            for earlier in returned.get(&place).into_iter().flatten() {
-                let at = recorded.get(&(*earlier, place.0));
-                if at.is_none_or(|at| *at > SegmentOffset::At(place.1)) {
-                    let reader = &item.reader;
-                    let detail = format!("{place:?} of {earlier} again by {reader}: {at:?}");
-                    shared.say("R4", detail);
-                }
-            }
-            returned.entry(place).or_default().push(&item.reader);
-        }
-        for place in &self.stored {
-            if !returned.contains_key(place) {
-                shared.say("R4", format!("{place:?} was not returned"));
-            }
-        }
-        for place in returned.keys().filter(|place| !self.stored.contains(place)) {
-            shared.say("R4", format!("{place:?} is no event"));
-        }
-    }
-
-    /// R5.
-    fn check_order(&self, shared: &Shared) {
-        let mut last: BTreeMap<(&str, SegmentId), Offset> = BTreeMap::new();
-        let mut predecessors: BTreeMap<SegmentId, BTreeSet<SegmentId>> = BTreeMap::new();
-        for step in self.steps {
-            let GroupUpdate::SegmentCompleted(completion) = &step.update else { continue };
-            for (successor, before) in &completion.successors {
-                predecessors.entry(successor.segment.id()).or_default().extend(before);
-            }
-        }
-        let mut left: BTreeMap<SegmentId, BTreeSet<Offset>> = BTreeMap::new();
-        for (segment, offset) in &self.stored {
-            left.entry(*segment).or_default().insert(*offset);
-        }
-        for (item, (segment, offset)) in events(&self.items) {
-            if let Some(before) = last.insert((&item.reader, segment), offset)
-                && before >= offset
-            {
-                shared.say("R5", format!("{}: {offset} of {segment} after {before}", item.reader));
-            }
-            for predecessor in predecessors.get(&segment).into_iter().flatten() {
-                if left.get(predecessor).is_some_and(|left| !left.is_empty()) {
-                    shared.say("R5", format!("{segment} is read before {predecessor} is"));
-                }
-            }
-            if let Some(left) = left.get_mut(&segment) {
-                left.remove(&offset);
-            }
-        }
-    }
-
-    /// R13.
-    fn check_offline(&self, shared: &Shared, grace: Duration) {
-        for item in &self.items {
-            if self.offline.get(&item.reader).is_some_and(|since| item.at > *since + grace) {
-                shared.say("R13", format!("{item:?}: it is offline"));
-            }
-        }
-    }
-
-    /// C7.
-    fn check_owners(&self, shared: &Shared, stream: &ScopedStream) {
-        // From where on each reader has had a segment.
-        let mut had: BTreeMap<(&str, SegmentId), SegmentOffset> = BTreeMap::new();
-        for step in self.steps {
-            if let GroupUpdate::AcquireSegment { reader, segment } = &step.update
-                && let Some(from) = step.before.unassigned().get(segment)
-            {
-                let from = had.get(&(&**reader, segment.id())).map_or(from, |had| from.min(*had));
-                had.insert((reader, segment.id()), from);
-            }
-            let mut owned = BTreeSet::new();
-            for reader in step.after.readers() {
-                let segments = step.after.assigned(reader).into_iter().flat_map(|it| it.segments());
-                for segment in segments.filter(|segment| segment.scoped_stream() == *stream) {
-                    if !owned.insert(segment.clone()) {
-                        shared.say("C7", format!("{segment} has two readers"));
-                    }
-                }
-            }
-        }
-        for (item, (segment, offset)) in events(&self.items) {
-            let from = had.get(&(&item.reader, segment));
-            if from.is_none_or(|from| *from > SegmentOffset::At(offset)) {
-                shared.say("C7", format!("{item:?} is not one of the reader: {from:?}"));
-            }
-        }
-    }
-
-    /// C8.
-    fn check_checkpoints(&self, shared: &Shared) {
-        for (number, step) in self.steps.iter().enumerate() {
-            let GroupUpdate::CreateCheckpoint { checkpoint } = &step.update else { continue };
-            let is_new = !step.before.checkpoints().names().any(|name| *name == **checkpoint);
-            let later = self.steps.get(number..).unwrap_or_default();
-            let cut = later.iter().find_map(|step| step.after.checkpoints().completed(checkpoint));
-            let Some(cut) = cut.filter(|_| is_new) else { continue };
-            let waiting: BTreeSet<&str> = step.before.readers().map(|reader| &**reader).collect();
-            let joined: BTreeSet<&str> = later
-                .iter()
-                .filter_map(|step| match &step.update {
-                    GroupUpdate::AddReader { reader } => Some(&**reader),
-                    _ => None,
-                })
-                .collect();
-            self.check_checkpoint(shared, checkpoint, cut, &waiting, &joined);
-        }
-    }
-
-    fn check_checkpoint(
-        &self,
-        shared: &Shared,
-        name: &str,
-        cut: &BTreeMap<ScopedSegment, SegmentOffset>,
-        waiting: &BTreeSet<&str>,
-        joined: &BTreeSet<&str>,
-    ) {
-        let cut: BTreeMap<SegmentId, SegmentOffset> =
-            cut.iter().map(|(segment, at)| (segment.id(), *at)).collect();
-        let is_of = |item: &Item| matches!(&item.returned, Returned::Checkpoint(of) if of == name);
-        let mut shown: BTreeSet<&str> = BTreeSet::new();
-        if name.contains("_SILENT_") {
-            if self.items.iter().any(is_of) {
-                shared.say("C8", format!("the silent {name} was shown"));
-            }
-            return;
-        }
-        // One that was taken offline before it answered counts as at its recorded position.
-        let answered: BTreeSet<&str> = self
-            .steps
+    /// The events that were not truncated.
+    pub(super) fn kept(&self) -> impl Iterator<Item = (SegmentId, Offset)> + '_ {
+        let all = self
+            .stored
             .iter()
-            .filter_map(|step| match &step.update {
-                GroupUpdate::CheckpointReader { checkpoint, reader, .. } => {
-                    (**checkpoint == *name).then_some(&**reader)
-                }
-                _ => None,
-            })
-            .collect();
-        for item in &self.items {
-            let reader = &*item.reader;
-            if is_of(item) && !(waiting.contains(reader) && shown.insert(reader)) {
-                shared.say("C8", format!("{reader} was shown {name} without a reason"));
+            .flat_map(|(segment, offsets)| offsets.iter().map(move |offset| (*segment, *offset)));
+        all.filter(|(segment, offset)| !self.is_truncated(*segment, *offset))
+    }
+}
+
+/// R4: what is returned of a segment in each tenure are its events from the begin of the tenure up
+/// to its end, and after the end only those that the reader has returned when it was taken out.
+pub(super) fn check_tenures(
+    tenures: &[Tenure],
+    content: &Content,
+    exact: &BTreeSet<Arc<str>>,
+    shared: &Shared,
+) {
+    for tenure in tenures {
+        if let Err(what) = check_tenure(tenure, content, exact.contains(&tenure.reader)) {
+            let mut brief = tenure.clone();
+            brief.returned = tenure.returned.iter().rev().take(3).rev().copied().collect();
+            shared.say("R4", format!("{what}, of {brief:?}"));
+        }
+        let is_exact = tenure.end.is_some_and(|end| end.how == How::GivenUp);
+        if tenure.is_told && is_exact && !content.heads.contains_key(&tenure.segment) {
+            shared.say("R13", format!("nothing was truncated of {tenure:?}"));
+        }
+    }
+    let returned: BTreeSet<(SegmentId, Offset)> = tenures
+        .iter()
+        .flat_map(|tenure| tenure.returned.iter().map(|offset| (tenure.segment, *offset)))
+        .collect();
+    for (segment, offset) in content.kept().filter(|place| !returned.contains(place)) {
+        shared.say("R4", format!("{offset} of {segment} was not returned"));
+    }
+}
+
+fn check_tenure(tenure: &Tenure, content: &Content, is_exact: bool) -> Result<(), String> {
+    let none = Vec::new();
+    let stored = content.stored.get(&tenure.segment).unwrap_or(&none);
+    let is_lost = |offset: &&Offset| !content.is_truncated(tenure.segment, **offset);
+    let mut next = stored.partition_point(|offset| SegmentOffset::At(*offset) < tenure.from);
+    let mut has_gap = false;
+    for offset in &tenure.returned {
+        let Ok(found) = stored.binary_search(offset) else {
+            return Err(format!("{offset} is no event"));
+        };
+        let Some(between) = stored.get(next..found) else {
+            return Err(format!("{offset} comes after later ones"));
+        };
+        if let Some(lost) = between.iter().find(is_lost) {
+            return Err(format!("{lost} is passed over"));
+        }
+        has_gap |= !between.is_empty();
+        next = found + 1;
+    }
+    if has_gap && !tenure.is_told {
+        return Err("a truncation is not reported".to_owned());
+    }
+    let Some(end) = tenure.end else { return Err("it has no end".to_owned()) };
+    let left = stored.get(next..).unwrap_or_default().iter();
+    let mut before = left.take_while(|offset| SegmentOffset::At(**offset) < end.to);
+    if let Some(lost) = before.find(is_lost) {
+        return Err(format!("{lost} is never returned"));
+    }
+    let must_not_repeat = end.how == How::GivenUp || (is_exact && end.how == How::At);
+    match tenure.returned.last() {
+        Some(last) if must_not_repeat && SegmentOffset::At(*last) >= end.to => {
+            Err(format!("{last} will be returned again"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// R5: a segment is read after all its predecessors.
+pub(super) fn check_order(items: &[Item], content: &Content, shared: &Shared) {
+    let mut left: BTreeMap<SegmentId, BTreeSet<Offset>> = BTreeMap::new();
+    for (segment, offset) in content.kept() {
+        left.entry(segment).or_default().insert(offset);
+    }
+    for item in items {
+        let Returned::Event { segment, offset } = &item.returned else { continue };
+        for before in content.predecessors.get(segment).into_iter().flatten() {
+            if left.get(before).is_some_and(|left| !left.is_empty()) {
+                shared.say("R5", format!("{item:?} is read before all of {before} is"));
             }
-            let Returned::Event { segment, offset } = &item.returned else { continue };
-            let Some(at) = cut.get(&segment.id()) else { continue };
-            let is_before = SegmentOffset::At(*offset) < *at;
-            let side = match reader {
-                _ if answered.contains(reader) => Some(!shown.contains(reader)),
-                _ if joined.contains(reader) => Some(false),
-                _ => None,
-            };
-            if side.is_some_and(|side| side != is_before) {
-                shared.say("C8", format!("{item:?} is on the wrong side of {name} at {at}"));
-            }
+        }
+        if let Some(left) = left.get_mut(segment) {
+            left.remove(offset);
         }
     }
 }

@@ -1,34 +1,59 @@
 //! What the readers of a group did and saw, and the state that they shared, entry by entry.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures_util::TryStreamExt as _;
-use pravega_sdk_event_stream::{
-    SegmentContext,
-    group::{GroupInitial, GroupUpdate, ReaderGroupState},
-};
-use pravega_sdk_table_synchronizer::{RevisionedStream, RevisionedStreamConfig, StateEntry};
-use pravega_sdk_types::{Offset, ScopedSegment, ScopedStream};
+use bytes::BytesMut;
+use pravega_sdk_event_stream::group::{GroupInitial, GroupUpdate, ReaderGroupState};
+use pravega_sdk_table_synchronizer::StateEntry;
+use pravega_sdk_types::{Offset, ScopedSegment, SegmentId};
+use pravega_sdk_wire_protocol::event::{self, EVENT_HEADER_LEN};
 
-use crate::history::Violation;
+use crate::{World, history::Violation};
 
 /// Something that a reader returned.
 #[derive(Debug, Clone)]
 pub(super) enum Returned {
-    Event { segment: ScopedSegment, offset: Offset },
+    Event {
+        segment: SegmentId,
+        offset: Offset,
+    },
     Checkpoint(String),
+    /// It said that events of a segment were truncated.
+    Truncated(SegmentId),
 }
 
 /// An item, with the moment at which it was returned.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
-    pub(super) reader: String,
+    pub(super) reader: Arc<str>,
     pub(super) at: Duration,
     pub(super) returned: Returned,
+}
+
+/// A reader that has joined the group.
+#[derive(Debug, Clone)]
+pub(super) struct Lived {
+    pub(super) reader: Arc<str>,
+    pub(super) has_lease: bool,
+    pub(super) joined: Duration,
+    pub(super) ended: Option<Duration>,
+    pub(super) ending: Ending,
+}
+
+/// How a reader has ended, if it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It has left, or has not ended.
+    Alive,
+    /// It ended without leaving.
+    Died,
+    /// It was told that it is not in the group any more.
+    Told,
 }
 
 /// Everything that happened.
@@ -36,8 +61,20 @@ pub(super) struct Item {
 pub(super) struct Log {
     /// What all readers returned, in order.
     pub(super) items: Vec<Item>,
-    /// When it was known that a reader was offline.
-    pub(super) offline: BTreeMap<String, Duration>,
+    /// The readers that have joined, in order.
+    pub(super) lives: Vec<Lived>,
+    /// The readers that the run itself has taken out.
+    pub(super) by_hand: BTreeSet<Arc<str>>,
+    /// The readers that have left, or were taken out, at the positions after the last events that
+    /// they have returned.
+    pub(super) exact: BTreeSet<Arc<str>>,
+    /// Times in which requests may be late or lost.
+    pub(super) troubles: Vec<(Duration, Duration)>,
+    /// Times in which programs do not ask for events, so that their readers know of no others that
+    /// join.
+    pub(super) pauses: Vec<(Duration, Duration)>,
+    /// The offset up to which each segment was truncated.
+    pub(super) heads: BTreeMap<SegmentId, Offset>,
     pub(super) violations: Vec<Violation>,
 }
 
@@ -54,44 +91,59 @@ impl Shared {
     }
 }
 
-/// One update of the state, and the states before and after it.
+/// One update of the state, when it took effect, and the states before and after it.
 pub(super) struct Step {
+    pub(super) at: Duration,
     pub(super) update: GroupUpdate,
-    pub(super) before: ReaderGroupState,
-    pub(super) after: ReaderGroupState,
+    pub(super) before: Rc<ReaderGroupState>,
+    pub(super) after: Rc<ReaderGroupState>,
 }
 
-/// Reads all updates of a group. One that does not fit is a violation.
-pub(super) async fn steps(
-    context: SegmentContext,
-    stream: &ScopedStream,
-    shared: &Shared,
-) -> Vec<Step> {
-    let config = RevisionedStreamConfig::default();
-    let stream = RevisionedStream::open(context, stream, config).await.expect("the stores answer");
-    let oldest = stream.oldest_revision().await.expect("the stores answer");
-    let entries = stream.entries(&oldest).await.expect("the stores answer");
-    let entries: Vec<_> = entries.try_collect().await.expect("the stores answer");
-    let (mut steps, mut state) = (Vec::new(), None::<ReaderGroupState>);
-    for entry in entries {
-        match StateEntry::parse(entry.value).expect("an entry of a state") {
-            StateEntry::Initial(bytes) => {
-                let initial = GroupInitial::from_bytes(&bytes).expect("a state");
-                state = Some(initial.into());
-            }
-            StateEntry::Updates(updates) => {
-                for bytes in updates {
-                    let Some(before) = state.clone() else { continue };
-                    let update = GroupUpdate::from_bytes(&bytes).expect("an update");
-                    let mut after = before.clone();
-                    if let Err(error) = after.apply(update.clone()) {
-                        shared.say("C7", format!("{update:?} does not fit: {error}"));
+/// Reads all updates that a group ever had, also those that are truncated by now. One that does not
+/// fit is a violation.
+pub(super) fn steps(world: &World, segment: &ScopedSegment, shared: &Shared) -> Vec<Step> {
+    let (mut steps, mut state) = (Vec::new(), None::<Rc<ReaderGroupState>>);
+    let mut rest = BytesMut::new();
+    for (at, piece) in world.appends(segment) {
+        rest.extend_from_slice(&piece);
+        while let Some(entry) =
+            event::take(&mut rest, usize::MAX - EVENT_HEADER_LEN).expect("an entry")
+        {
+            match StateEntry::parse(entry).expect("an entry of a state") {
+                StateEntry::Initial(bytes) => {
+                    let initial = GroupInitial::from_bytes(&bytes).expect("a state");
+                    let whole = ReaderGroupState::from(initial);
+                    if state.as_ref().is_some_and(|before| owners(before) != owners(&whole)) {
+                        shared.say("C7", format!("a compaction has changed {state:?}"));
                     }
-                    state = Some(after.clone());
-                    steps.push(Step { update, before, after });
+                    state = Some(Rc::new(whole));
+                }
+                StateEntry::Updates(updates) => {
+                    for bytes in updates {
+                        let Some(before) = state.clone() else { continue };
+                        let update = GroupUpdate::from_bytes(&bytes).expect("an update");
+                        let mut after = (*before).clone();
+                        if let Err(error) = after.apply(update.clone()) {
+                            shared.say("C7", format!("{update:?} does not fit: {error}"));
+                        }
+                        let after = Rc::new(after);
+                        state = Some(Rc::clone(&after));
+                        steps.push(Step { at, update, before, after });
+                    }
                 }
             }
         }
     }
     steps
+}
+
+/// The segments without a reader, and those of each reader, with their offsets.
+fn owners(state: &ReaderGroupState) -> Vec<(&str, Vec<(&ScopedSegment, i64)>)> {
+    let readers = state.readers().filter_map(|name| Some((&**name, state.assigned(name)?)));
+    let all = readers.chain([("", state.unassigned())]);
+    all.map(|(name, segments)| {
+        let places = segments.iter().map(|(segment, _, at)| (segment, at.to_wire()));
+        (name, places.collect())
+    })
+    .collect()
 }

@@ -1,23 +1,30 @@
 //! Readers: they join, read with pauses, and leave, stop or die.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use pravega_sdk_event_stream::{
     ReaderConfig, SegmentContext,
     codec::Raw,
     group::{GroupItem, GroupReader, GroupReaderConfig, GroupReaderError},
 };
-use pravega_sdk_types::{ErrorKind, Position, ReaderId, ScopedReaderGroup};
+use pravega_sdk_types::{
+    ErrorKind, Position, ReaderId, ScopedReaderGroup, ScopedSegment, SegmentOffset,
+};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::log::{Item, Returned, Shared};
-use crate::World;
+use super::{
+    bug::Bug,
+    log::{Ending, Item, Lived, Returned, Shared},
+};
+use crate::{SimNetwork, World};
 
 /// How a reader ends.
 #[derive(Debug)]
 pub(super) enum End {
-    /// It has left, or was told that it is offline.
+    /// It has left.
     Gone,
+    /// It was told that it is not in the group any more.
+    Told,
     /// It may be in the group, and is dead. It was last at this position, unless it has not read.
     Dead(Option<Position>),
     /// Everything was read.
@@ -27,36 +34,69 @@ pub(super) enum End {
 /// What a reader does in its life.
 pub(super) struct Life {
     pub(super) context: SegmentContext,
+    /// The links of this reader.
+    pub(super) network: SimNetwork,
     pub(super) group: ScopedReaderGroup,
-    pub(super) id: String,
+    pub(super) id: Arc<str>,
+    pub(super) is_restarted: bool,
     pub(super) world: World,
     pub(super) shared: Shared,
     pub(super) random: fastrand::Rng,
     pub(super) limit: Duration,
+    pub(super) lease: Option<Duration>,
+    pub(super) is_calm: bool,
     pub(super) begun: Instant,
     /// When it ends; `None` means when everything was read.
     pub(super) until: Option<Duration>,
+    pub(super) bug: Option<Bug>,
 }
 
 impl Life {
-    pub(super) async fn run(mut self) -> (String, End) {
+    pub(super) async fn run(mut self) -> (Arc<str>, End) {
         let end = self.live().await;
         (self.id, end)
     }
 
     async fn live(&mut self) -> End {
-        let mut reader = match self.open().await {
+        let reader = match self.open().await {
             Ok(reader) => reader,
             Err(error) => {
                 self.world.count("reader did not join");
-                if error.kind() == ErrorKind::AlreadyExists {
+                let is_wrong = error.kind() == ErrorKind::AlreadyExists && !self.is_restarted;
+                if is_wrong || self.is_calm {
                     self.shared.say("C14", format!("{} is not there: {error}", self.id));
                 }
                 return End::Dead(None);
             }
         };
-        self.world.count("reader joined");
+        self.world.count(if self.is_restarted { "reader restarted" } else { "reader joined" });
+        let number = {
+            let mut log = self.shared.lock();
+            log.lives.push(Lived {
+                reader: self.id.clone(),
+                has_lease: self.lease.is_some(),
+                joined: self.begun.elapsed(),
+                ended: None,
+                ending: Ending::Alive,
+            });
+            log.lives.len() - 1
+        };
+        let end = self.read(reader).await;
+        let mut log = self.shared.lock();
+        if let Some(life) = log.lives.get_mut(number) {
+            life.ended = Some(self.begun.elapsed());
+            life.ending = match end {
+                End::Dead(_) => Ending::Died,
+                End::Told => Ending::Told,
+                End::Gone | End::Finished => Ending::Alive,
+            };
+        }
+        end
+    }
+
+    async fn read(&mut self, mut reader: GroupReader<Raw>) -> End {
         let (mut last, impatient) = (None, self.random.bool());
+        let mut places = (self.random.u32(0..8) == 0).then(BTreeMap::new);
         while self.until.is_none_or(|until| self.begun.elapsed() < until) {
             self.pause().await;
             // The future of an impatient one is dropped all the time.
@@ -68,7 +108,12 @@ impl Life {
                 Ok(Some(Err(error))) => match error.kind() {
                     ErrorKind::ReaderOffline => {
                         self.world.count("reader told that it is offline");
-                        return End::Gone;
+                        return End::Told;
+                    }
+                    ErrorKind::Truncated => {
+                        self.world.count("reader told of a truncation");
+                        self.note(error.segment().map(Returned::Truncated));
+                        continue;
                     }
                     ErrorKind::Unavailable => continue,
                     _ => {
@@ -80,9 +125,13 @@ impl Life {
             };
             for item in items {
                 if let GroupItem::Event(event) = &item {
-                    last = Some(event.position());
+                    let position = event.position();
+                    if let Some(places) = &mut places {
+                        self.check_position(&position, places);
+                    }
+                    last = Some(position);
                 }
-                self.note(&item);
+                self.note(Some(returned(&item)));
             }
         }
         self.end(reader, last).await
@@ -97,10 +146,14 @@ impl Life {
         let config = GroupReaderConfig::default()
             .with_reader(reads)
             .with_timeout(self.limit)
-            // The run itself takes the dead offline, at positions that the checks know.
-            .with_lease(None)
+            .with_lease(self.lease)
             .with_wall_clock(Duration::from_secs(1_795_259_163) + self.begun.elapsed())
             .with_initial_allocation_delay(Duration::from_millis(self.random.u64(0..500)));
+        let config = match self.bug {
+            Some(Bug::Reader(bug)) => config.with_seeded_bug(bug),
+            Some(Bug::Lease(bug)) => config.with_seeded_lease_bug(bug),
+            None => config,
+        };
         let id: ReaderId = self.id.parse().expect("a name");
         GroupReader::open(self.context.clone(), &self.group, &id, Raw, config).await
     }
@@ -109,23 +162,51 @@ impl Life {
         let pause = match self.random.u32(0..400) {
             0 => {
                 self.world.count("reader paused for long");
-                self.random.u64(2000..15_000)
+                let (from, pause) = (self.begun.elapsed(), self.random.u64(2000..15_000));
+                let pause = Duration::from_millis(pause);
+                self.shared.lock().pauses.push((from, from + pause));
+                pause
             }
-            1..100 => self.random.u64(1..100),
+            1 if !self.is_calm => return self.freeze().await,
+            2..100 => Duration::from_millis(self.random.u64(1..100)),
             _ => return,
         };
-        sleep(Duration::from_millis(pause)).await;
+        sleep(pause).await;
     }
 
-    fn note(&self, item: &GroupItem<bytes::Bytes>) {
-        let returned = match item {
-            GroupItem::Event(event) => {
-                Returned::Event { segment: event.segment().clone(), offset: event.offset() }
-            }
-            GroupItem::Checkpoint(name) => Returned::Checkpoint(name.to_string()),
-        };
+    /// The process of the reader is stopped, often for longer than its lease.
+    async fn freeze(&mut self) {
+        let Some(lease) = self.lease else { return };
+        self.world.count("process of a reader stopped");
+        let stop = lease.mul_f64(0.2 + 2.3 * self.random.f64());
+        let from = self.begun.elapsed();
+        // The time in which what was on its way arrives.
+        let trouble = (from, from + stop + lease / 2);
+        self.shared.lock().troubles.push(trouble);
+        self.network.freeze();
+        sleep(stop).await;
+        self.network.thaw();
+    }
+
+    fn note(&self, returned: Option<Returned>) {
+        let Some(returned) = returned else { return };
         let (reader, at) = (self.id.clone(), self.begun.elapsed());
         self.shared.lock().items.push(Item { reader, at, returned });
+    }
+
+    /// R13.
+    fn check_position(
+        &self,
+        position: &Position,
+        places: &mut BTreeMap<ScopedSegment, SegmentOffset>,
+    ) {
+        for (segment, at) in position.owned() {
+            let before = places.insert(segment.clone(), at);
+            if before.is_some_and(|before| before > at) {
+                let detail = format!("{} went back in {segment}: {before:?}, {at:?}", self.id);
+                self.shared.say("R13", detail);
+            }
+        }
     }
 
     async fn finish(&self, mut reader: GroupReader<Raw>) -> End {
@@ -145,6 +226,7 @@ impl Life {
                 match left {
                     Ok(Ok(())) => {
                         self.world.count("reader left");
+                        self.shared.lock().exact.insert(self.id.clone());
                         End::Gone
                     }
                     _ => End::Dead(last),
@@ -165,5 +247,14 @@ impl Life {
                 End::Dead(last)
             }
         }
+    }
+}
+
+fn returned(item: &GroupItem<bytes::Bytes>) -> Returned {
+    match item {
+        GroupItem::Event(event) => {
+            Returned::Event { segment: event.segment().id(), offset: event.offset() }
+        }
+        GroupItem::Checkpoint(name) => Returned::Checkpoint(name.to_string()),
     }
 }

@@ -1,6 +1,7 @@
-//! The cluster, the group, and what happens to both.
+//! The cluster, the group, and the life of its readers.
 
 use std::{
+    collections::BTreeMap,
     hash::{Hash as _, Hasher as _},
     sync::Arc,
     time::Duration,
@@ -9,29 +10,32 @@ use std::{
 use bytes::BytesMut;
 use pravega_sdk_event_stream::{
     SegmentContext,
-    group::{GroupInit, GroupStore, GroupUpdate},
+    group::{GroupInit, GroupStore, GroupUpdate, ReaderGroupState},
 };
 use pravega_sdk_segment_client::StoreConfig;
 use pravega_sdk_table_synchronizer::StateConfig;
 use pravega_sdk_types::{
     Offset, Position, ReaderGroupConfiguration, ScopedReaderGroup, ScopedSegment, ScopedStream,
+    SegmentId,
 };
-use pravega_sdk_wire_protocol::{WireCommand, event};
+use pravega_sdk_wire_protocol::event;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 
 use super::{
-    checks::check,
-    log::{Shared, steps},
+    bug::Bug,
+    checkpoints::check_checkpoints,
+    checks::{Content, check_order, check_tenures},
+    deaths::{Times, check_deaths},
+    log::{Log, Shared, Step, steps},
     readers::{End, Life},
+    tenures::{assign, tenures},
 };
 use crate::{
-    Hold, Report, SimController, SimNetwork, World,
-    client::segment_context_with,
-    link::Faults,
-    plan::{LinkTheme, scale},
+    Report, SimController, SimNetwork, World, client::segment_context_with, link::Faults,
+    plan::LinkTheme,
 };
 
 /// The time that everything may take after the repair.
@@ -40,35 +44,47 @@ const HEAL_BOUND: Duration = Duration::from_secs(600);
 const LATENCY: Duration = Duration::from_millis(3);
 
 pub(super) struct Stage {
-    random: fastrand::Rng,
-    world: World,
-    network: SimNetwork,
+    pub(super) random: fastrand::Rng,
+    pub(super) world: World,
+    pub(super) network: SimNetwork,
     /// Links that never break, for what checks the outcome.
-    perfect: SimNetwork,
+    pub(super) perfect: SimNetwork,
     controller: Arc<SimController>,
-    stream: ScopedStream,
+    pub(super) stream: ScopedStream,
     group: ScopedReaderGroup,
-    shared: Shared,
-    begun: Instant,
-    stores: usize,
+    /// The segment of the group's state.
+    pub(super) state: ScopedSegment,
+    pub(super) shared: Shared,
+    pub(super) begun: Instant,
+    pub(super) stores: usize,
     segments: u32,
     refresh: Duration,
     checkpoints: Duration,
     /// The time that a request takes at most.
     limit: Duration,
-    lost_replies: u32,
+    /// The leases of the readers. Without them the run takes all dead readers out itself.
+    pub(super) lease: Option<Duration>,
+    /// Nothing fails but readers.
+    pub(super) is_calm: bool,
+    pub(super) is_truncated: bool,
+    pub(super) lost_replies: u32,
     readers: u32,
     next_reader: u32,
     next_event: u64,
+    /// Readers that the run has taken out.
+    dead: Vec<Arc<str>>,
+    bug: Option<Bug>,
 }
 
 impl Stage {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, bug: Option<Bug>) -> Self {
         fastrand::seed(seed);
         let mut random = fastrand::Rng::with_seed(seed);
         let stores = random.usize(1..4);
         let world = World::with_seed(stores, seed);
-        let cuts = if random.bool() { random.u32(10..60) } else { 0 };
+        let is_calm = random.u32(0..6) == 0;
+        let has_cuts = !is_calm && random.bool();
+        let cuts = if has_cuts { random.u32(10..60) } else { 0 };
         let max_delay = Duration::from_millis(random.u64(0..40));
         let links = LinkTheme { cuts, max_delay, fragments: random.u32(0..4) == 0 };
         let network = SimNetwork::new(&world, links.plan(random.fork(), world.clone()));
@@ -76,25 +92,38 @@ impl Stage {
         let perfect = SimNetwork::new(&world, Box::new(move || (slow(), slow())));
         let controller =
             Arc::new(SimController::new(&world, random.u64(..), Duration::from_millis(20)));
+        let group: ScopedReaderGroup = "sim/readers".parse().expect("a name");
+        let has_leases = is_calm || random.u32(0..4) > 0;
+        let loses = !is_calm && random.bool();
+        let shared = Shared::default();
+        if cuts > 0 || loses {
+            shared.lock().troubles.push((Duration::ZERO, Duration::MAX));
+        }
         Self {
             perfect,
             controller,
             stream: "sim/events".parse().expect("a name"),
-            group: "sim/readers".parse().expect("a name"),
-            shared: Shared::default(),
+            state: ScopedSegment::new(&group.state_stream(), SegmentId::from(0)),
+            group,
+            shared,
             begun: Instant::now(),
             stores,
             segments: random.u32(1..13),
-            refresh: Duration::from_millis(random.u64(200..2000)),
+            refresh: Duration::from_millis(random.u64(300..2000)),
             checkpoints: Duration::from_millis(random.u64(500..4000)),
             limit: Duration::from_millis(random.u64(2000..10_000)),
-            lost_replies: if random.bool() { random.u32(1..20) } else { 0 },
+            lease: has_leases.then(|| Duration::from_millis(random.u64(20..70) * 100)),
+            is_calm,
+            is_truncated: random.u32(0..3) == 0,
+            lost_replies: if loses { random.u32(1..20) } else { 0 },
             readers: random.u32(1..7),
             next_reader: 0,
             next_event: 0,
+            dead: Vec::new(),
             random,
             world,
             network,
+            bug,
         }
     }
 
@@ -103,7 +132,7 @@ impl Stage {
         segment_context_with(Arc::clone(&self.controller) as _, network.clone(), config)
     }
 
-    async fn store(&self) -> GroupStore {
+    pub(super) async fn store(&self) -> GroupStore {
         let opened =
             GroupStore::open(self.context(&self.perfect), &self.group, StateConfig::default());
         let mut store = opened.await.expect("the stores answer");
@@ -131,17 +160,18 @@ impl Stage {
         let mut lives = JoinSet::new();
         for _ in 0..self.readers {
             let until = self.lifetime();
-            self.start(&mut lives, until);
+            self.start(&mut lives, None, until);
         }
         let mut finished = false;
-        for _ in 0..self.random.u32(10..30) {
+        for _ in 0..self.random.u32(5..14) {
             self.write();
             self.disturb().await;
             while let Some(ended) = lives.try_join_next() {
                 let (id, end) = ended.expect("a reader does not panic");
-                finished |= self.handle_end(id, end).await;
+                finished |= matches!(end, End::Finished);
+                let restarted = self.handle_end(id, end).await;
                 let until = self.lifetime();
-                self.start(&mut lives, until);
+                self.start(&mut lives, restarted, until);
             }
         }
         self.repair();
@@ -149,31 +179,42 @@ impl Stage {
         if ends.is_err() || finished {
             self.shared.say("C14", format!("readers were not done, or too early: {finished}"));
         }
-        let context = self.context(&self.perfect);
-        let steps = steps(context, &self.group.state_stream(), &self.shared).await;
-        let stored = self.world.all_content(&self.stream);
-        let grace = self.refresh + self.limit * 2;
-        check(&self.shared, &self.stream, &steps, &stored, grace);
+        self.check();
         self.report()
     }
 
     fn lifetime(&mut self) -> Option<Duration> {
-        Some(self.begun.elapsed() + Duration::from_millis(self.random.u64(100..30_000)))
+        Some(self.begun.elapsed() + Duration::from_millis(self.random.u64(100..20_000)))
     }
 
-    fn start(&mut self, lives: &mut JoinSet<(String, End)>, until: Option<Duration>) {
-        let id = format!("reader-{}", self.next_reader);
-        self.next_reader += 1;
+    /// Starts a reader, or one of a name again.
+    fn start(
+        &mut self,
+        lives: &mut JoinSet<(Arc<str>, End)>,
+        restarted: Option<Arc<str>>,
+        until: Option<Duration>,
+    ) {
+        let is_restarted = restarted.is_some();
+        let id = restarted.unwrap_or_else(|| {
+            self.next_reader += 1;
+            format!("reader-{}", self.next_reader).into()
+        });
+        let network = self.network.for_client();
         let life = Life {
-            context: self.context(&self.network),
+            context: self.context(&network),
+            network,
             group: self.group.clone(),
             id,
+            is_restarted,
             world: self.world.clone(),
             shared: self.shared.clone(),
             random: self.random.fork(),
             limit: self.limit,
+            lease: self.lease,
+            is_calm: self.is_calm,
             begun: self.begun,
             until,
+            bug: self.bug,
         };
         lives.spawn(life.run());
     }
@@ -192,84 +233,41 @@ impl Stage {
         }
     }
 
-    async fn disturb(&mut self) {
-        let losing = self.lose_replies();
-        sleep(Duration::from_millis(self.random.u64(1..2000))).await;
-        (0..losing.taken()).for_each(|_| self.world.count("group reply lost"));
-        drop(losing);
-        match self.random.u32(0..8) {
-            0 => {
-                let active = self.world.active_segments(&self.stream);
-                let Some(segment) = self.random.choice(&active) else { return };
-                let segment = ScopedSegment::new(&self.stream, segment.id);
-                self.world.move_segment(&segment, self.random.usize(0..self.stores));
-            }
-            1 => {
-                let store = self.random.usize(0..self.stores);
-                self.world.set_store_up(store, false);
-                self.network.reset(store);
-                self.perfect.reset(store);
-                sleep(Duration::from_millis(self.random.u64(0..1500))).await;
-                self.world.set_store_up(store, true);
-            }
-            2 | 3 if self.world.active_segments(&self.stream).len() < 16 => {
-                scale(&self.world, &self.stream, &mut self.random).await;
-                self.world.count("stream scaled");
-            }
-            4 => {
-                let silent = if self.random.bool() { "_SILENT_" } else { "" };
-                let name = format!("manual-{}{silent}", self.random.u32(..));
-                let create = GroupUpdate::CreateCheckpoint { checkpoint: name.into() };
-                self.store().await.report(create).await.expect("the stores answer");
-                self.world.count("checkpoint created by another client");
-            }
-            _ => {}
+    /// A reader has ended. One that may be in the group is taken out, or left to its lease. Returns
+    /// the name if a reader of it is started again at once.
+    async fn handle_end(&mut self, id: Arc<str>, end: End) -> Option<Arc<str>> {
+        let End::Dead(position) = end else { return None };
+        if self.lease.is_some() && self.random.bool() {
+            self.world.count("dead reader left to its lease");
+            return (self.random.u32(0..3) == 0).then_some(id);
         }
-    }
-
-    /// Loses replies to changes of the state until the result is dropped.
-    fn lose_replies(&mut self) -> Hold {
-        let (lost, mut draws) = (self.lost_replies, self.random.fork());
-        self.world.lose_replies(move |departure| {
-            let is_change = matches!(
-                departure.reply,
-                WireCommand::DataAppended(_) | WireCommand::ConditionalCheckFailed(_)
-            );
-            is_change && draws.u32(0..100) < lost
-        })
-    }
-
-    /// Takes a reader offline that may be in the group. Returns true if it has read everything.
-    async fn handle_end(&mut self, id: String, end: End) -> bool {
-        let position = match end {
-            End::Gone => return false,
-            End::Finished => return true,
-            End::Dead(position) => position,
-        };
         sleep(Duration::from_millis(self.random.u64(0..3000))).await;
         let position = position.filter(|_| self.random.bool());
         self.world.count(match position {
             Some(_) => "reader taken offline at its position",
             None => "reader taken offline at its checkpoint",
         });
+        if position.is_some() {
+            self.shared.lock().exact.insert(id.clone());
+        }
         self.take_offline(&id, position).await;
-        false
+        self.dead.push(id);
+        None
     }
 
-    async fn take_offline(&self, id: &str, position: Option<Position>) {
+    pub(super) async fn take_offline(&self, id: &Arc<str>, position: Option<Position>) {
         let owned = position.iter().flat_map(Position::owned);
         let offsets: Vec<_> = owned.map(|(segment, at)| (segment.clone(), at)).collect();
         let mut store = self.store().await;
-        let remove = |state: &pravega_sdk_event_stream::group::ReaderGroupState,
-                      updates: &mut Vec<GroupUpdate>| {
+        let remove = |state: &ReaderGroupState, updates: &mut Vec<GroupUpdate>| {
             if state.is_online(id) {
                 let offsets = offsets.clone();
-                updates.push(GroupUpdate::RemoveReader { reader: id.into(), offsets });
+                updates.push(GroupUpdate::RemoveReader { reader: id.clone(), offsets });
             }
+            !updates.is_empty()
         };
+        self.shared.lock().by_hand.insert(id.clone());
         store.change(remove).await.expect("the stores answer");
-        let now = self.begun.elapsed();
-        self.shared.lock().offline.insert(id.to_owned(), now);
     }
 
     /// All faults end, and the stream.
@@ -278,15 +276,65 @@ impl Stage {
         (0..self.stores).for_each(|store| self.world.set_store_up(store, true));
         self.world.finish_scale();
         self.world.seal_stream(&self.stream);
+        let now = self.begun.elapsed();
+        let mut log = self.shared.lock();
+        for (_, ended) in log.troubles.iter_mut().filter(|(_, ended)| *ended == Duration::MAX) {
+            *ended = now + Duration::from_secs(2);
+        }
     }
 
     /// Waits until the last readers have read everything.
-    async fn settle(&mut self, mut lives: JoinSet<(String, End)>) {
-        // Also one that read nothing before.
-        self.start(&mut lives, None);
-        while let Some(ended) = lives.join_next().await {
+    async fn settle(&mut self, mut lives: JoinSet<(Arc<str>, End)>) {
+        // What was late by then may have let a dead reader join that has no lease.
+        sleep(self.limit).await;
+        for id in self.dead.clone() {
+            self.take_offline(&id, None).await;
+        }
+        // Also one that read nothing before. If others take it for dead, another one goes on.
+        self.start(&mut lives, None, None);
+        let mut has_finished = false;
+        loop {
+            if !has_finished && lives.is_empty() {
+                self.world.count("reader started for the rest");
+                self.start(&mut lives, None, None);
+            }
+            let Some(ended) = lives.join_next().await else { return };
             let (id, end) = ended.expect("a reader does not panic");
+            has_finished |= matches!(end, End::Finished);
             self.handle_end(id, end).await;
+        }
+    }
+
+    fn check(&self) {
+        let log = std::mem::take(&mut *self.shared.lock());
+        self.shared.lock().violations.clone_from(&log.violations);
+        let steps = steps(&self.world, &self.state, &self.shared);
+        let mut stored: BTreeMap<SegmentId, Vec<Offset>> = BTreeMap::new();
+        for event in self.world.all_content(&self.stream) {
+            stored.entry(event.segment).or_default().push(event.offset);
+        }
+        let predecessors = self.world.predecessors(&self.stream);
+        let content = Content { stored, heads: log.heads.clone(), predecessors };
+        self.compare(&steps, &log, &content);
+        let violations = std::mem::take(&mut self.shared.lock().violations);
+        *self.shared.lock() = Log { violations, ..log };
+    }
+
+    fn compare(&self, steps: &[Step], log: &Log, content: &Content) {
+        let grace = self.refresh + self.limit * 2;
+        let mut tenures = tenures(steps, &self.shared);
+        assign(&mut tenures, &log.items, &log.by_hand, grace, &self.shared);
+        check_tenures(&tenures, content, &log.exact, &self.shared);
+        check_order(&log.items, content, &self.shared);
+        for _ in 0..check_checkpoints(steps, &log.items, content, &self.shared) {
+            self.world.count("checkpoint compared with the events");
+        }
+        if let Some(lease) = self.lease {
+            let notice = self.refresh + Duration::from_secs(3);
+            let times = Times { lease, notice, requests: Duration::from_secs(2) };
+            for _ in 0..check_deaths(steps, log, times, &self.shared) {
+                self.world.count("death compared with the removal");
+            }
         }
     }
 
