@@ -56,6 +56,7 @@ const WORK_ELSEWHERE: &[&str] = &[
     "reader_groups: group.describe",
     "reader_groups: group.online_readers",
     "reader_groups: group.reader_offline",
+    "reader_groups: group.take_out_dead",
     "reader_groups: watch.next",
     "groups: election.resign",
     "groups: election.round",

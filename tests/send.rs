@@ -148,6 +148,7 @@ fn reader_groups(group: &ReaderGroup) {
     send(group.stream_cuts());
     send(group.unread_bytes());
     send(group.reader_offline("reader", None));
+    send(group.take_out_dead(any()));
     send(group.checkpoint("checkpoint", any()));
     send(group.initiate_checkpoint("checkpoint"));
     send(group.generate_stream_cuts(any()));

@@ -129,6 +129,7 @@ impl Groups {
         log.see("reader_groups: group.stream_cuts", group.stream_cuts()).await;
         log.see("reader_groups: group.unread_bytes", group.unread_bytes()).await;
         log.see("reader_groups: group.reader_offline", group.reader_offline("nine", None)).await;
+        log.see("reader_groups: group.take_out_dead", group.take_out_dead(SOON)).await;
         log.see("reader_groups: group.checkpoint", group.checkpoint("next", SOON)).await;
         log.see("reader_groups: group.initiate_checkpoint", group.initiate_checkpoint("last"))
             .await;

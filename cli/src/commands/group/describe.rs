@@ -1,7 +1,9 @@
 //! `pravega group describe`
 
 use pravega_sdk::{
-    group::{GroupCheckpoint, GroupDescription, ReaderGroup, SegmentPlace, UnreadBytes},
+    group::{
+        GroupCheckpoint, GroupDescription, GroupMember, ReaderGroup, SegmentPlace, UnreadBytes,
+    },
     types::{
         BoundedCut, GroupRetention, GroupStream, ReaderGroupConfiguration, ScopedReaderGroup,
         SegmentOffset,
@@ -33,13 +35,20 @@ pub(super) async fn run(group: &ReaderGroup, output: &mut Output) -> Result<()> 
                 records.into_iter().map(Record::into_json).collect()
             };
             let checkpoints = description.checkpoints.iter().map(checkpoint_record).collect();
-            output
-                .one(record.with("checkpoints", list(checkpoints)).with("segments", list(segments)))
+            let leases = description.readers.iter().filter_map(lease_record).collect();
+            let record = record
+                .with("leases", list(leases))
+                .with("checkpoints", list(checkpoints))
+                .with("segments", list(segments));
+            output.one(record)
         }
         Format::Text | Format::Table => {
             let waiting = description.checkpoints.iter().filter(|it| !it.waiting_for.is_empty());
             let waiting = waiting.map(|it| format!("{} ({})", it.name, it.waiting_for.join(", ")));
-            output.one(record.with("waiting_checkpoints", waiting.collect::<Vec<_>>()))?;
+            let record = record
+                .with("leases", description.readers.iter().filter_map(lease).collect::<Vec<_>>())
+                .with("waiting_checkpoints", waiting.collect::<Vec<_>>());
+            output.one(record)?;
             output.list(segments)
         }
     }
@@ -126,6 +135,23 @@ fn segments(description: &GroupDescription, unread: Option<&UnreadBytes>) -> Vec
 /// In place of a reader; no reader has such a name.
 const UNASSIGNED: &str = "(unassigned)";
 const LATER: &str = "(later)";
+
+/// The lease of a reader: its length, or that it has ended.
+fn lease(reader: &GroupMember) -> Option<String> {
+    let (id, lease) = (&reader.id, reader.lease?);
+    let length = humantime::format_duration(lease.length());
+    let ended = if lease.is_ended() { ", ended" } else { "" };
+    Some(format!("{id} ({length}{ended})"))
+}
+
+fn lease_record(reader: &GroupMember) -> Option<Record> {
+    let lease = reader.lease?;
+    let record = Record::new()
+        .with("reader", &*reader.id)
+        .with("length", humantime::format_duration(lease.length()).to_string())
+        .with("is_ended", lease.is_ended());
+    Some(record)
+}
 
 fn checkpoint_record(checkpoint: &GroupCheckpoint) -> Record {
     Record::new()

@@ -72,11 +72,28 @@ pub(crate) enum Command {
     #[command(after_help = reset::AFTER_HELP)]
     Reset(reset::Arguments),
     /// Take a reader out of its group that has ended, so that others read on for it
+    #[command(after_help = OFFLINE_HELP)]
     Offline {
         /// SCOPE/GROUP
         group: ScopedReaderGroup,
         /// The reader
-        reader: String,
+        #[arg(required_unless_present = "dead")]
+        reader: Option<String>,
+        /// All readers whose leases have run out, also if no reader of the group is left that would
+        /// do it; those without a lease stay
+        #[arg(long, conflicts_with_all = ["reader", "position", "at"])]
+        dead: bool,
+        // A requirement that another option rules out is not checked, so that is named, too.
+        /// How long to wait until each reader was found alive or dead; longer than the leases
+        #[arg(
+            long,
+            value_name = "DURATION",
+            value_parser = parse::duration,
+            default_value = "1m",
+            requires = "dead",
+            conflicts_with = "reader"
+        )]
+        wait: std::time::Duration,
         /// Where it was, as text [default: its last checkpoint]
         #[arg(long, value_name = "POSITION", conflicts_with = "at")]
         position: Option<Position>,
@@ -101,6 +118,12 @@ pub(crate) enum Command {
         group: ScopedReaderGroup,
     },
 }
+
+const OFFLINE_HELP: &str = "\
+Examples:
+  pravega group offline shop/billing reader-1
+  pravega group offline shop/billing reader-1 --at shop/orders/0.#epoch.0=1200
+  pravega group offline shop/billing --dead";
 
 const CREATE_HELP: &str = "\
 A group that exists with the same configuration is left as it is.
@@ -144,8 +167,13 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
         }
         Command::Checkpoint(arguments) => checkpoint::run(arguments, &client, context).await,
         Command::Reset(arguments) => reset::run(arguments, &client, context).await,
-        Command::Offline { group, reader, position, at } => {
+        Command::Offline { group, reader, wait, position, at, .. } => {
             let group = client.reader_group_with(&group, config).await?;
+            let Some(reader) = reader else {
+                let dead = group.take_out_dead(wait).await?;
+                let record = |reader: &std::sync::Arc<str>| Record::new().with("reader", &**reader);
+                return context.output.list(dead.iter().map(record).collect());
+            };
             let position = position.or_else(|| {
                 let ranges = at.iter().map(|(segment, _)| (segment.clone(), None));
                 let ranges: Vec<_> = ranges.collect();

@@ -160,3 +160,29 @@ async fn a_watch_prints_what_happens_to_a_group() {
     let text = stdout(&pravega(&["group", "watch", &group, "-n", "1"]));
     assert_eq!(text, "sizes\tsegments=2\tunassigned=1\treaders=1\n");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readers_whose_leases_have_run_out_are_taken_offline_without_their_names() {
+    let (stream, group) = place();
+    good(&["group", "create", &group, "--stream", &stream]);
+    join(&group, &stream, "without-lease").await;
+    let reading = ["read", &stream, "--group", &group, "--reader", "r1", "--lease", "1s"];
+    let mut reader = command(&reading).stderr(Stdio::piped()).spawn().unwrap();
+    let mut notes = BufReader::new(reader.stderr.take().unwrap()).lines();
+    assert!(notes.any(|line| line.unwrap().contains("is in group")), "it does not join");
+    let described = &json(&["group", "describe", &group])[0];
+    let lease = &described["leases"][0];
+    assert_eq!((&lease["reader"], &lease["length"]), (&"r1".into(), &"1s".into()));
+    assert!(good(&["group", "describe", &group]).contains("r1 (1s)"));
+    let alive = json(&["group", "offline", &group, "--dead", "--wait", "1m"]);
+    assert!(alive.is_empty(), "{alive:?}");
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+    let dead = json(&["group", "offline", &group, "--dead"]);
+    assert_eq!((dead.len(), &dead[0]["reader"]), (1, &"r1".into()));
+    let left = &json(&["group", "describe", &group])[0]["readers"];
+    assert_eq!(left.as_array().unwrap(), &["without-lease"]);
+    for wrong in [&["r1", "--dead"][..], &[], &["r1", "--wait", "5s"]] {
+        fails(2, &[&["group", "offline", &group], wrong].concat());
+    }
+}
