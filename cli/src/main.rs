@@ -39,6 +39,12 @@ use crate::{
     output::Format,
 };
 
+/// A server serves many clients whose messages have all sizes and live for all times. With the
+/// allocator of glibc, what they free is spread over its arenas and stays there.
+#[cfg(all(feature = "jemalloc", not(target_env = "msvc")))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const AFTER_HELP: &str = "\
 Exit codes:
   0  done
