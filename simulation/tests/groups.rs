@@ -52,7 +52,7 @@ fn two_runs_of_a_seed_are_the_same() {
 #[test]
 fn broken_variants_of_readers_and_of_their_leases_are_caught() {
     for bug in Bug::ALL {
-        let caught = (0..200).find_map(|seed| {
+        let caught = (0..400).find_map(|seed| {
             Some(seed).zip(groups::run(seed, Some(bug)).violations.into_iter().next())
         });
         println!("{bug:?}: {caught:?}");
