@@ -16,9 +16,6 @@ use super::{
     log::{Ending, Item, Log, Read, now},
 };
 
-/// The lease of this client's readers. Those of Java's client have none.
-pub(super) const LEASE: Duration = Duration::from_secs(1);
-
 /// A client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Client {
@@ -68,8 +65,9 @@ impl Member {
         factory: &ClientFactory,
         group: &ScopedReaderGroup,
         id: &str,
+        lease: Duration,
     ) -> Self {
-        let config = GroupReaderConfig::default().with_lease(Some(LEASE));
+        let config = GroupReaderConfig::default().with_lease(Some(lease));
         let reader = factory.group_reader_with(group, &id.parse().unwrap(), Utf8, config).await;
         let (stop, stopped) = oneshot::channel();
         let log = Log::default();

@@ -29,6 +29,8 @@ use super::{
 /// Events of a key are in the order of their numbers.
 const KEYS: u32 = 23;
 const REFRESH: Duration = Duration::from_millis(200);
+/// The lease of this client's readers, so long that none is found dead on a busy machine.
+const LEASE: Duration = Duration::from_secs(60);
 
 /// A stream, a group that reads it, and both clients.
 pub(super) struct Mixed {
@@ -36,6 +38,7 @@ pub(super) struct Mixed {
     pub(super) stream: ScopedStream,
     pub(super) group: ReaderGroup,
     pub(super) java: Arc<Java>,
+    lease: Duration,
     writer: EventWriter<Utf8>,
     written: AtomicU32,
 }
@@ -51,7 +54,14 @@ impl Mixed {
         let configuration = settings(whole, checkpoints);
         let (group, _) = factory.create_reader_group(&name, &configuration).await.unwrap();
         let writer = factory.event_writer(&stream, Utf8).await.unwrap();
-        Self { factory, stream, group, java, writer, written: AtomicU32::new(0) }
+        let (lease, written) = (LEASE, AtomicU32::new(0));
+        Self { factory, stream, group, java, lease, writer, written }
+    }
+
+    /// Sets the lease of this client's readers.
+    pub(super) fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
     }
 
     pub(super) async fn join(&self, client: Client, id: &str) -> Member {
@@ -67,7 +77,7 @@ impl Mixed {
     ) -> Member {
         match client {
             Client::Java => Member::of_java(&self.java, group, id).await,
-            Client::Rust => Member::of_rust(&self.factory, group, id).await,
+            Client::Rust => Member::of_rust(&self.factory, group, id, self.lease).await,
         }
     }
 

@@ -9,3 +9,4 @@ mod log;
 mod member;
 mod mixed;
 mod offline;
+mod orders;

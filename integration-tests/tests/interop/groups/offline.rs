@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
     process::{Child, Stdio},
     slice,
+    time::Duration,
 };
 
 use pravega_sdk_event_stream::group::GroupDescription;
@@ -13,13 +14,16 @@ use pravega_sdk_integration_tests::harness::{eventually, tool};
 
 use super::{
     log::{Ending, each_once},
-    member::{Client, LEASE, Member},
+    member::{Client, Member},
     mixed::Mixed,
 };
 
+/// The lease of this client's reader. Those of Java have none.
+const LEASE: Duration = Duration::from_secs(1);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn this_client_takes_dead_readers_of_java_out_and_reads_on_where_they_were() {
-    let mixed = Mixed::new(4, None).await;
+    let mixed = Mixed::new(4, None).await.with_lease(LEASE);
     let survivor = mixed.join(Client::Rust, "survivor").await;
     let mut settled = BTreeSet::new();
     reads_on_at_a_position(&mixed, &survivor, Client::Java, &mut settled).await;
