@@ -6,6 +6,7 @@ mod compare;
 mod elsewhere;
 mod entries;
 mod event_source;
+mod group_settle;
 mod histogram;
 mod raw_client;
 mod scripted;
@@ -26,6 +27,7 @@ usage: raw-client [SECONDS]
        servers [NAME=URL]... [--embedded] [--durable] [--rounds N] [--seconds S] [--mib N]
                [--only PART_OF_A_CASE]
        server-size
+       group-settle [--controller URI] [--readers N] [--segments N] [--delay SECONDS]
        soak [--minutes M] [--dir] [--memory BYTES] [--clients N] [--only PART_OF_A_KIND]
        elsewhere [--seconds S] [--gib N] [--warm-mib N] [--cold-mib N] [--data FOLDER]
                  [--out FOLDER] [--only PART_OF_A_CASE] [--system PART_OF_A_NAME]
@@ -54,6 +56,9 @@ fn main() -> Result<()> {
         ["ack-delay", ref options @ ..] => compare::ack_delay(&compare::Options::parse(options)?),
         ["servers", ref options @ ..] => servers::run(&servers::Options::parse(options)?),
         ["server-size"] => servers::size(),
+        ["group-settle", ref options @ ..] => {
+            group_settle::run(&group_settle::Options::parse(options)?)
+        }
         ["soak", ref options @ ..] => soak::run(&soak::Options::parse(options)?),
         ["elsewhere", ref options @ ..] => elsewhere::run(&elsewhere::Options::parse(options)?),
         ["elsewhere-keep", ref options @ ..] => {
