@@ -32,7 +32,7 @@ pub use self::{
     machine::{
         ClaimEnd, ClaimMachine, DiscardMachine, EndingMachine, HolderMachine, LeaseEffect,
         LeaseEnd, LeasePhase, LeaseStatus, LeaseTimes, LeaseValue, ObserverMachine, RemovalEffect,
-        RemovalEnd, RemovalMachine,
+        RemovalEnd, RemovalMachine, RosterMachine,
     },
     store::LeaseStore,
 };

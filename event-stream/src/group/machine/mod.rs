@@ -31,6 +31,7 @@ mod tests;
 mod timers;
 mod updates;
 
+#[allow(unused_imports, reason = "only builds with seeded bugs use it")]
 #[doc(hidden)]
 pub use self::seeded_bugs::GroupBug;
 pub use self::{

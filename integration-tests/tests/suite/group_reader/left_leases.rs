@@ -249,3 +249,23 @@ async fn a_handle_shows_leases_and_takes_dead_readers_out_of_a_group_without_a_l
         assert_eq!(leases.read(id).await.unwrap(), None);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_joins_and_dies_while_the_program_of_another_is_busy_is_taken_offline() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 2).await;
+    let group = new_group(&factory, &stream, 2, configuration(&stream), Vec::new()).await;
+    let mut busy = open_leased(&factory, &group, "busy").await;
+    watch(&mut busy, Duration::from_millis(200)).await;
+    // From here on its program does not poll it.
+    drop(open_leased(&factory, &group, "dies").await);
+    assert!(is_online(&factory, &group, "dies").await);
+    eventually("the dead one is taken offline", async || {
+        !is_online(&factory, &group, "dies").await
+    })
+    .await;
+    assert!(is_online(&factory, &group, "busy").await);
+    // It goes on when it is polled.
+    write(&factory, &stream, 0..1).await;
+    next_event(&mut busy).await;
+}

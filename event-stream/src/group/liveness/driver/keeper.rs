@@ -16,13 +16,15 @@ use futures_util::{
     FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered, task::AtomicWaker,
 };
 use pravega_sdk_segment_client::{error::NoRuntime, runtime::runtime};
+use pravega_sdk_table_synchronizer::StateError;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
     super::{
-        super::state::ReaderGroupState,
+        super::{state::ReaderGroupState, store::GroupStore},
         machine::{
             HolderMachine, LeaseEffect, LeaseStatus, LeaseTimes, LeaseValue, ObserverMachine,
+            RosterMachine,
         },
     },
     endings,
@@ -55,7 +57,8 @@ struct Shared {
 struct Core {
     holder: HolderMachine,
     observer: ObserverMachine,
-    /// The readers in the group, of the latest state that the owner has read.
+    roster: RosterMachine,
+    /// The readers in the group, of the latest state that was read.
     readers: Vec<Arc<str>>,
     membership: Membership,
     is_dropped: bool,
@@ -75,6 +78,16 @@ impl Core {
     /// Returns true if other readers are watched.
     fn observes(&self) -> bool {
         self.membership == Membership::Member && !self.holder.is_suspended()
+    }
+
+    /// These readers are in the group. Returns true if they are others than before.
+    fn handle_readers(&mut self, readers: Vec<Arc<str>>, now: Duration) -> bool {
+        let is_news = readers != self.readers;
+        if is_news {
+            self.readers.clone_from(&readers);
+            self.observer.handle_readers(readers, now);
+        }
+        is_news
     }
 }
 
@@ -120,6 +133,7 @@ impl LeaseKeeper {
         let core = Core {
             holder,
             observer: ObserverMachine::new(Some(reader.clone()), times),
+            roster: RosterMachine::new(times, started.elapsed()),
             readers: Vec::new(),
             membership: Membership::Outside,
             is_dropped: false,
@@ -137,6 +151,7 @@ impl LeaseKeeper {
             reader,
             times,
             leased,
+            state: None,
             work: FuturesUnordered::new(),
             timer: Box::pin(sleep_until(started)),
         };
@@ -174,12 +189,10 @@ impl LeaseKeeper {
         let begun = begun.saturating_duration_since(self.shared.started);
         let is_news = self.shared.change(|core, now| {
             core.holder.handle_state_read(begun);
-            let is_news = !state.readers().eq(core.readers.iter());
-            if is_news {
-                core.readers = state.readers().cloned().collect();
-                core.observer.handle_readers(core.readers.clone(), now);
-            }
-            is_news
+            core.roster.handle_found(now);
+            // Without a list, as they are mostly the same.
+            !state.readers().eq(core.readers.iter())
+                && core.handle_readers(state.readers().cloned().collect(), now)
         });
         if is_news {
             self.shared.task.wake();
@@ -228,10 +241,12 @@ impl fmt::Debug for LeaseKeeper {
     }
 }
 
-/// A result of a request: of this reader, or about another one.
-struct Done {
-    other: Option<Arc<str>>,
-    result: Answer,
+/// A result of a request.
+enum Done {
+    /// It is about the lease of this reader, or of another one.
+    Lease { other: Option<Arc<str>>, result: Answer },
+    /// The readers that are in the group, and the copy of its state if they were found.
+    Looked(Result<(Box<GroupStore>, Vec<Arc<str>>), StateError>),
 }
 
 struct Task {
@@ -239,6 +254,8 @@ struct Task {
     reader: Arc<str>,
     times: LeaseTimes,
     leased: LeasedGroup,
+    /// A copy of the state, from a look at the readers until the program reads the state.
+    state: Option<Box<GroupStore>>,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
     timer: Pin<Box<Sleep>>,
 }
@@ -286,8 +303,9 @@ impl Task {
     }
 
     /// Begins what is due. Returns when there is something to do again; `None` if nothing ever is.
-    fn begin(&self) -> Option<Duration> {
-        let next = self.shared.change(|core, now| {
+    fn begin(&mut self) -> Option<Duration> {
+        let shared = self.shared.clone();
+        let next = shared.change(|core, now| {
             if core.is_dropped && core.membership == Membership::Outside {
                 core.holder.release(now);
             }
@@ -303,7 +321,14 @@ impl Task {
                 let patience = core.observer.patience(&reader);
                 self.carry_out(Some(reader), effect, patience);
             }
-            let others = core.observer.poll_timeout().filter(|_| core.observes());
+            if core.observes() && core.roster.poll_look(now) {
+                self.look();
+            }
+            if core.roster.is_told() {
+                self.state = None;
+            }
+            let others = core.observer.poll_timeout().into_iter().chain(core.roster.poll_timeout());
+            let others = others.filter(|_| core.observes());
             let own = core.holder.poll_timeout();
             let far = now.saturating_add(FAR);
             // Never at once again, which would be without an end.
@@ -322,11 +347,33 @@ impl Task {
         let leases = self.leased.leases.within(limit);
         let leased = LeasedGroup { leases, ..self.leased.clone() };
         let answer = leased.carry_out(reader, effect, Victim::Other);
-        self.work.push(async move { Done { other, result: answer.await } }.boxed());
+        self.work.push(async move { Done::Lease { other, result: answer.await } }.boxed());
     }
 
-    fn finish(&self, done: Done) {
-        let Done { other, result } = done;
+    /// Begins to look which readers are in the group.
+    fn look(&mut self) {
+        let (state, leased) = (self.state.take(), self.leased.clone());
+        let looking = async move {
+            let mut state = match state {
+                Some(state) => state,
+                None => {
+                    let LeasedGroup { context, group, config, .. } = leased;
+                    Box::new(GroupStore::open(context, &group, config).await?)
+                }
+            };
+            state.fetch().await?;
+            let readers = state.state().into_iter().flat_map(ReaderGroupState::readers);
+            let readers = readers.cloned().collect();
+            Ok((state, readers))
+        };
+        self.work.push(async move { Done::Looked(looking.await) }.boxed());
+    }
+
+    fn finish(&mut self, done: Done) {
+        let (other, result) = match done {
+            Done::Lease { other, result } => (other, result),
+            Done::Looked(looked) => return self.finish_look(looked),
+        };
         self.shared.change(|core, now| match (other, result) {
             (None, Answer::Read(Ok(found))) => core.holder.handle_read(found, now),
             (None, Answer::Read(Err(error))) => {
@@ -357,6 +404,26 @@ impl Task {
             (Some(reader), Answer::Read(Err(error)) | Answer::Swapped(Err(error))) => {
                 warn(&reader, &error);
                 core.observer.handle_failed(&reader, now);
+            }
+        });
+    }
+
+    fn finish_look(&mut self, looked: Result<(Box<GroupStore>, Vec<Arc<str>>), StateError>) {
+        let found = match looked {
+            Ok((state, readers)) => {
+                self.state = Some(state);
+                Some(readers)
+            }
+            Err(error) => {
+                let reader = &self.reader;
+                tracing::warn!(%reader, %error, "the readers of the group were not found");
+                None
+            }
+        };
+        self.shared.change(|core, now| {
+            core.roster.handle_looked(found.is_some(), now);
+            if let Some(readers) = found {
+                core.handle_readers(readers, now);
             }
         });
     }

@@ -4,6 +4,7 @@
 //! ClaimMachine ──▶ HolderMachine         the lease of this reader
 //!        EndingMachine ┴─▶ RemovalMachine  the lease of this reader, which could not join
 //! ObserverMachine ─▶ RemovalMachine      the leases of others
+//! RosterMachine                          which others there are
 //! DiscardMachine                         the lease of a reader that is taken out by its name
 //! poll_effect(now) ──▶ LeaseEffect ──▶ its owner carries it out ──▶ handle_*
 //! ```
@@ -23,6 +24,7 @@ mod ending;
 mod holder;
 mod observer;
 mod removal;
+mod roster;
 mod seeded_bugs;
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,7 @@ pub use self::{
     holder::{HolderMachine, LeaseEnd, LeaseStatus},
     observer::ObserverMachine,
     removal::{RemovalEffect, RemovalMachine},
+    roster::RosterMachine,
     times::LeaseTimes,
     value::{LeasePhase, LeaseValue},
 };

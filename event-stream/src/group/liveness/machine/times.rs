@@ -101,6 +101,11 @@ impl LeaseTimes {
         self.lease() / 2
     }
 
+    /// Time after which the readers of the group are looked up, if the program has not read them.
+    pub(super) fn roster(self) -> Duration {
+        self.lease() / 2
+    }
+
     /// How much later than planned an answer is late: the reader may not have reached the store
     /// either.
     pub(super) fn lateness(self) -> Duration {
