@@ -1,5 +1,6 @@
 //! Readers of reader groups.
 
+mod beginnings;
 mod closing;
 mod left_leases;
 mod liveness;
