@@ -138,11 +138,16 @@ async fn readers_that_are_killed_lose_no_event_and_others_repeat_only_what_was_n
     let mut members: Vec<Member> = (0..READERS).map(start).collect();
     let mut live: Vec<usize> = (0..READERS).collect();
     let mut killed = BTreeMap::new();
-    for _ in 0..KILLS {
+    for round in 0..KILLS {
         let number = live.swap_remove(fastrand::usize(..live.len()));
         let member = &mut members[number];
         // Some are killed before their first event, others long after it.
         eventually("it has joined", async || !member.lines().is_empty()).await;
+        if round % 8 == 0 {
+            // Readers that died before hold checkpoints up, for as long as their leases.
+            eventually("a checkpoint of it is complete", async || !member.settled().is_empty())
+                .await;
+        }
         tokio::time::sleep(Duration::from_millis(fastrand::u64(..600))).await;
         member.process.kill().unwrap();
         member.process.wait().unwrap();
