@@ -53,8 +53,10 @@ fn install(root: &Path, name: &str, version: &str) -> Result<PathBuf> {
     });
     if !installed {
         let build = root.join("target/tools-build");
+        // An optimized build takes longer than all runs of it save.
         run(cargo(root)
-            .args(["install", "--quiet", "--locked", "--force", name, "--version", version])
+            .args(["install", "--quiet", "--locked", "--force", "--debug", name])
+            .args(["--version", version])
             .arg("--root")
             .arg(&folder)
             .arg("--target-dir")
