@@ -9,6 +9,7 @@ use pravega_sdk_event_stream::{
     EventReader, EventWriter, ReaderConfig, SegmentTail, Transaction, TransactionConfig,
     TransactionalWriter, WriterConfig,
     codec::{Raw, Utf8},
+    group::{GroupInit, GroupReader, GroupReaderConfig, GroupStore},
     index::{IndexReader, IndexReaderConfig, IndexWriter, IndexWriterConfig},
 };
 use pravega_sdk_segment_client::{
@@ -21,7 +22,9 @@ use pravega_sdk_table_synchronizer::{
     TableKind, TableSegment, TableSynchronizer, TypedTable, WatchPosition,
     recipes::{Counter, Election, LeaseConfig, Lock, Members, SharedMap},
 };
-use pravega_sdk_types::{Offset, StreamCut, Timestamp};
+use pravega_sdk_types::{
+    Offset, ReaderGroupConfiguration, ScopedReaderGroup, StreamCut, Timestamp,
+};
 use pravega_sdk_wire_protocol::{
     WireCommand,
     commands::{GetStreamSegmentInfo, ReadSegment},
@@ -72,6 +75,33 @@ async fn writer(c: &Cluster) -> EventWriter<Utf8> {
 async fn reader(c: &Cluster) -> EventReader<Utf8> {
     let config = ReaderConfig::default();
     EventReader::open(c.context.clone(), &c.events, Utf8, config).await.unwrap()
+}
+
+fn group() -> ScopedReaderGroup {
+    "sim/group".parse().unwrap()
+}
+
+/// Creates the group. Its stream has an event.
+async fn create_group(c: &Cluster) {
+    writer(c).await;
+    c.world.create_stream(&group().state_stream(), 1);
+    let configuration = ReaderGroupConfiguration::new([c.events.clone()]).unwrap();
+    let init = GroupInit::new(configuration, [(c.segment().into(), Offset(0).into())]);
+    let store = GroupStore::open(c.context.clone(), &group(), StateConfig::default()).await;
+    store.unwrap().initialize(init).await.unwrap();
+}
+
+async fn member(c: &Cluster) -> GroupReader<Utf8> {
+    create_group(c).await;
+    let (id, config) = ("one".parse().unwrap(), GroupReaderConfig::default());
+    GroupReader::open(c.context.clone(), &group(), &id, Utf8, config).await.unwrap()
+}
+
+/// A reader that has the segment of the group.
+async fn reading_member(c: &Cluster) -> GroupReader<Utf8> {
+    let mut member = member(c).await;
+    member.next().await.unwrap().unwrap();
+    member
 }
 
 async fn batch(c: &Cluster) -> BatchClient {
@@ -301,6 +331,27 @@ pub(crate) const CALLS: &[Call] = calls! {
     "event_reader: reader.next_batch": |c| {
         writer(&c).await; let mut r = reader(&c).await;
     } => r.next_batch(10).await;
+    "event_reader: reader.time_window": |c| {
+        writer(&c).await; let mut r = reader(&c).await;
+    } => r.time_window().await;
+    "group_readers: GroupReader::open": |c| { create_group(&c).await; } => {
+        let (id, config) = ("one".parse().unwrap(), GroupReaderConfig::default());
+        GroupReader::open(c.context.clone(), &group(), &id, Utf8, config).await
+    };
+    "group_readers: reader.next": |c| { let mut r = member(&c).await; } => r.next().await;
+    "group_readers: reader.next_batch": |c| { let mut r = member(&c).await; } => {
+        r.next_batch(10).await
+    };
+    "group_readers: reader.time_window": |c| { let mut r = reading_member(&c).await; } => {
+        r.time_window(&c.events).await
+    };
+    "group_readers: reader.close": |c| { let mut r = reading_member(&c).await; } => {
+        r.close(LIMIT).await
+    };
+    "group_readers: reader.close_at": |c| { let mut r = reading_member(&c).await; } => {
+        let at = r.position();
+        r.close_at(&at, LIMIT).await
+    };
     "batch: BatchClient::open": |c| {} => {
         BatchClient::open(c.context.clone(), &c.events, BatchConfig::default()).await
     };

@@ -34,7 +34,8 @@ const DELIVERY: u64 = 120;
 const ATTEMPT: u64 = 36;
 /// The attempt that fails first, the timeout of a stall from then on, and the longest pause and
 /// attempt before the failure that reports it.
-const STALL: u64 = ATTEMPT + 120 + 10 + ATTEMPT;
+const STALL: u64 = ATTEMPT + STALL_TIMEOUT + 10 + ATTEMPT;
+const STALL_TIMEOUT: u64 = 120;
 /// A read at the tail waits for an event for that long, before it counts as a failure.
 const TAIL_READ: u64 = 180;
 const DECISION: u64 = 120;
@@ -175,6 +176,52 @@ pub(crate) const ROWS: &[Row] = &[
             fails(Timeout, NotApplied, DELIVERY), fails(Timeout, NotApplied, DELIVERY),
             fails(Timeout, NotApplied, DELIVERY), fails(Timeout, NotApplied, DELIVERY),
             fails(Closed, NotApplied, 0), works(1),
+        ],
+    },
+    // Watermarks are read up to the stall timeout.
+    Row {
+        calls: &["event_reader: reader.time_window"],
+        ends: [
+            fails(Unreachable, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
+            fails(Timeout, NotApplied, ASK), fails(Timeout, NotApplied, STALL_TIMEOUT),
+            fails(Unavailable, NotApplied, 0), fails(TokenExpired, NotApplied, ASK), works(0),
+            works(1),
+        ],
+    },
+    Row {
+        calls: &["group_readers: GroupReader::open"],
+        ends: [
+            fails(Unreachable, NotApplied, REQUEST), fails(Timeout, NotApplied, REQUEST),
+            fails(Timeout, NotApplied, REQUEST), fails(Timeout, NotApplied, REQUEST),
+            fails(Unavailable, NotApplied, 0), fails(TokenExpired, NotApplied, REQUEST), works(0),
+            works(2),
+        ],
+    },
+    Row {
+        calls: &["group_readers: reader.time_window"],
+        ends: [
+            fails(Unreachable, NotApplied, REQUEST), fails(Timeout, NotApplied, REQUEST),
+            fails(Timeout, NotApplied, REQUEST), fails(Timeout, NotApplied, REQUEST),
+            fails(Unavailable, NotApplied, 0), fails(TokenExpired, NotApplied, REQUEST), works(0),
+            works(1),
+        ],
+    },
+    // A reader says that it cannot reach the state of its group, and goes on.
+    Row {
+        calls: &["group_readers: reader.next", "group_readers: reader.next_batch"],
+        ends: [
+            fails(Unavailable, NotApplied, STALL), fails(Unavailable, NotApplied, STALL),
+            fails(Unavailable, NotApplied, STALL), fails(Unavailable, NotApplied, STALL),
+            works(0), fails(Unavailable, NotApplied, STALL), fails(Closed, NotApplied, 0),
+            works(1),
+        ],
+    },
+    Row {
+        calls: &["group_readers: reader.close", "group_readers: reader.close_at"],
+        ends: [
+            fails(Timeout, Unknown, LIMIT), fails(Timeout, Unknown, LIMIT),
+            fails(Timeout, Unknown, LIMIT), fails(Timeout, Unknown, LIMIT), works(0),
+            fails(Timeout, Unknown, LIMIT), fails(Closed, NotApplied, 0), works(2),
         ],
     },
     // A reader says that it cannot read, and goes on.
@@ -481,5 +528,11 @@ pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
     ("controller: credentials.authorization", "no server is asked; a provider has the deadline"),
     ("embedded:", "the server itself"),
     ("factory:", "each opens a handle as its `open` does; `connect` is tested beside the factory"),
+    ("group_readers: notices.next", "no server is asked: it waits for what the reader meets"),
+    (
+        "reader_groups:",
+        "the simulated controller registers no groups; `suite/group_handles/faults.rs` has their \
+         deadlines, and `tests/runtimes.rs` the ends of their runtimes",
+    ),
     ("pool:", "the pool asks no server; its own tests have connectors that hang"),
 ];
