@@ -194,8 +194,16 @@ fn a_lease_that_is_left_to_run_out_is_not_renewed_until_its_reader_leaves() {
 
 /// What a claim does when it has found a lease, with the reader in the group or not.
 fn claim(found: Option<LeaseValue>, is_in_group: bool) -> (ClaimMachine, Option<LeaseEffect>) {
+    find(ClaimMachine::new(times(), 9, Duration::ZERO), found, is_in_group)
+}
+
+/// What this claim does when it has found a lease, with the reader in the group or not.
+fn find(
+    mut claim: ClaimMachine,
+    found: Option<LeaseValue>,
+    is_in_group: bool,
+) -> (ClaimMachine, Option<LeaseEffect>) {
     let now = Duration::ZERO;
-    let mut claim = ClaimMachine::new(times(), 9, now);
     assert_eq!(claim.poll_effect(now), Some(LeaseEffect::Read));
     claim.handle_read(found, now);
     assert_eq!(claim.poll_effect(now), Some(LeaseEffect::FindReader));
@@ -248,14 +256,7 @@ fn the_name_of_a_reader_that_was_taken_out_is_claimed_when_it_trusts_its_lease_n
 
 /// What a claim without a lease does when it has found one, with the reader in the group or not.
 fn free(found: Option<LeaseValue>, is_in_group: bool) -> (ClaimMachine, Option<LeaseEffect>) {
-    let now = Duration::ZERO;
-    let mut claim = ClaimMachine::freeing(times(), now);
-    assert_eq!(claim.poll_effect(now), Some(LeaseEffect::Read));
-    claim.handle_read(found, now);
-    assert_eq!(claim.poll_effect(now), Some(LeaseEffect::FindReader));
-    claim.handle_state(is_in_group, now);
-    let effect = claim.poll_effect(now);
-    (claim, effect)
+    find(ClaimMachine::freeing(times(), Duration::ZERO), found, is_in_group)
 }
 
 #[test]
