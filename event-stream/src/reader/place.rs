@@ -21,6 +21,7 @@ use super::{
     epochs::{may_come, segments_beside},
     machine::{Bounds, Ends, Start},
 };
+use crate::time_window::not_a_watermark;
 
 /// How many segments are asked at once.
 const AT_ONCE: usize = 256;
@@ -353,14 +354,11 @@ async fn watermarks(
         offset += data.len() as i64;
         bytes.extend_from_slice(&data);
     }
-    let corrupt = |error: &dyn std::fmt::Display| {
-        let detail =
-            format_args!("an entry of the stream's watermarks is not a watermark: {error}");
-        ReadError::new(ErrorKind::Corrupt, detail).with_stream(stream)
-    };
     let mut marks = Vec::new();
-    while let Some(mark) = event::take(&mut bytes, 1 << 20).map_err(|error| corrupt(&error))? {
-        marks.push(Watermark::from_bytes(&mark).map_err(|error| corrupt(&error))?);
+    while let Some(mark) =
+        event::take(&mut bytes, 1 << 20).map_err(|error| not_a_watermark(stream, &error))?
+    {
+        marks.push(Watermark::from_bytes(&mark).map_err(|error| not_a_watermark(stream, &error))?);
     }
     Ok(marks)
 }

@@ -7,7 +7,7 @@ use pravega_sdk_segment_client::{context::SegmentContext, error::ReadError};
 use pravega_sdk_table_synchronizer::{
     Entries, Revision, RevisionedStream, RevisionedStreamConfig, RevisionedStreamError,
 };
-use pravega_sdk_types::{ErrorKind, Offset, ScopedStream, Watermark};
+use pravega_sdk_types::{ErrorKind, ScopedStream, Watermark};
 use tokio::time::{Instant, timeout};
 
 use super::{
@@ -77,7 +77,9 @@ impl MarkFollower {
             match entries.next().await {
                 Some(Ok(entry)) => {
                     let mark = Watermark::from_bytes(&entry.value);
-                    let mark = mark.map_err(|error| self.corrupt(&error, entry.start))?;
+                    let mark = mark.map_err(|error| {
+                        not_a_watermark(&self.stream, &error).with_offset(entry.start)
+                    })?;
                     self.last = Some(entry.revision);
                     self.machine.handle_mark(mark);
                 }
@@ -149,12 +151,12 @@ impl MarkFollower {
         let failed = ReadError::new(error.kind(), detail).with_stream(&self.stream);
         failed.with_source(Some(Arc::new(error)))
     }
+}
 
-    fn corrupt(&self, error: &dyn fmt::Display, offset: Offset) -> ReadError {
-        let detail =
-            format_args!("an entry of the stream's watermarks is not a watermark: {error}");
-        ReadError::new(ErrorKind::Corrupt, detail).with_stream(&self.stream).with_offset(offset)
-    }
+/// The error of an entry among the watermarks of a stream that is none.
+pub(crate) fn not_a_watermark(stream: &ScopedStream, error: &dyn fmt::Display) -> ReadError {
+    let detail = format_args!("an entry of the stream's watermarks is not a watermark: {error}");
+    ReadError::new(ErrorKind::Corrupt, detail).with_stream(stream)
 }
 
 impl fmt::Debug for MarkFollower {

@@ -11,4 +11,7 @@ mod machine;
 mod window;
 
 pub use self::window::TimeWindow;
-pub(crate) use self::{follower::MarkFollower, machine::ReadPlace};
+pub(crate) use self::{
+    follower::{MarkFollower, not_a_watermark},
+    machine::ReadPlace,
+};
