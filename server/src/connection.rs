@@ -6,7 +6,7 @@ use bytes::Buf as _;
 use pravega_sdk_server_core::{
     ids::StoreIndex,
     record::Sequence,
-    store::{Closed, Reply, Session, demand, weight},
+    store::{Closed, Reply, Session, demand, own_memory, weight},
 };
 use pravega_sdk_wire_protocol::{SendBuffer, WireCommand, commands::ReadSegment};
 use tokio::{
@@ -304,6 +304,7 @@ fn run(
     (count, at_most): (usize, Option<usize>),
     replies: &mut Vec<Reply>,
 ) -> (Result<(), Closed>, Sequence) {
+    commands.iter_mut().take(count).for_each(own_memory);
     state.run(|machine, at| {
         let begun = Instant::now();
         let mut context = machine.context(at, replies);
@@ -425,6 +426,7 @@ mod tests {
         task::{Context, Poll},
     };
 
+    use bytes::Bytes;
     use pravega_sdk_server_core::record::Durability;
     use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue, commands::*};
     use tokio::{io::ReadBuf, sync::watch};
@@ -530,43 +532,66 @@ mod tests {
         batches
     }
 
+    const TABLE: &str = "scope/table_kvtable/0.#epoch.0";
+
+    fn create() -> WireCommand {
+        let (request_id, segment, delegation_token) = (0, TABLE.into(), "".into());
+        let (sorted_deprecated, key_length, rollover_size_bytes) = (false, 0, 0);
+        CreateTableSegment {
+            request_id,
+            segment,
+            delegation_token,
+            sorted_deprecated,
+            key_length,
+            rollover_size_bytes,
+        }
+        .into()
+    }
+
+    fn key(number: i64, key_version: i64) -> TableKey {
+        TableKey { data: format!("key-{number}").into_bytes().into(), key_version }
+    }
+
+    fn put(number: i64, value: Bytes) -> UpdateTableEntries {
+        let key = key(number, TableKey::NO_VERSION);
+        UpdateTableEntries {
+            request_id: number,
+            segment: TABLE.into(),
+            delegation_token: "".into(),
+            table_entries: vec![TableEntry { key, value: TableValue { data: value } }],
+            table_segment_offset: -1,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_value_of_a_table_keeps_nothing_of_its_request() {
+        let state = in_memory();
+        let outbox = Arc::new(Outbox::new(state.budget.replies.clone()));
+        let mut session = Session::new(state.connect(&outbox), StoreIndex(0));
+        exchange(&state, &outbox, &mut session, vec![create()]).await;
+        for len in [10, 200_000] {
+            let frame = Bytes::from(vec![7; len + 64]);
+            let put = put(1, frame.slice(64..));
+            exchange(&state, &outbox, &mut session, vec![put.into()]).await;
+            assert!(frame.is_unique(), "a value of {len} bytes");
+        }
+    }
+
     #[tokio::test]
     async fn reads_of_a_table_that_arrive_together_are_answered_together_in_their_order() {
         let state = in_memory();
         let outbox = Arc::new(Outbox::new(state.budget.replies.clone()));
         let mut session = Session::new(state.connect(&outbox), StoreIndex(0));
-        let name = || "scope/table_kvtable/0.#epoch.0".into();
-        let created = CreateTableSegment {
-            request_id: 0,
-            segment: name(),
-            delegation_token: "".into(),
-            sorted_deprecated: false,
-            key_length: 0,
-            rollover_size_bytes: 0,
-        };
-        exchange(&state, &outbox, &mut session, vec![created.into()]).await;
-        let key = |number: i64, key_version| TableKey {
-            data: format!("key-{number}").into_bytes().into(),
-            key_version,
-        };
+        exchange(&state, &outbox, &mut session, vec![create()]).await;
         // Values that fit, values that do not fit together, and both in turn.
         for lens in [[100, 100], [200_000, 200_000], [100, 900_000]] {
             let len = |number: i64| lens[usize::from(number % 2 != 0)];
-            let put = |number: i64| UpdateTableEntries {
-                request_id: number,
-                segment: name(),
-                delegation_token: "".into(),
-                table_entries: vec![TableEntry {
-                    key: key(number, TableKey::NO_VERSION),
-                    value: TableValue { data: vec![7; len(number)].into() },
-                }],
-                table_segment_offset: -1,
-            };
+            let put = |number: i64| put(number, vec![7; len(number)].into());
             let puts = (0..64).map(|number| put(number).into()).collect();
             exchange(&state, &outbox, &mut session, puts).await;
             let read = |number: i64| ReadTable {
                 request_id: number,
-                segment: name(),
+                segment: TABLE.into(),
                 delegation_token: "".into(),
                 keys: vec![key(number, TableKey::NO_VERSION)],
             };
@@ -597,7 +622,8 @@ mod tests {
         }
         // The reply weighs more than the pool has.
         let keys = (0..64).map(|number| key(2 * (number / 2) + 1, TableKey::NO_VERSION)).collect();
-        let all = ReadTable { request_id: 7, segment: name(), delegation_token: "".into(), keys };
+        let all =
+            ReadTable { request_id: 7, segment: TABLE.into(), delegation_token: "".into(), keys };
         let replies = exchange(&state, &outbox, &mut session, vec![all.into()]).await;
         let [WireCommand::TableRead(read)] = &replies.concat()[..] else { panic!("{replies:?}") };
         assert_eq!(read.entries.len(), 64);

@@ -69,7 +69,7 @@ pub use self::{
     session::{Context, Reply, Session},
     state::{Info, Store, transaction_segment},
     stored::Stored,
-    table::{Delta, Page, Table, TableRefusal},
+    table::{Delta, Page, Table, TableRefusal, own_memory},
     waiting::{WaitingRead, Woken},
     wake::Read,
     weight::{demand, weight},

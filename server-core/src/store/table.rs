@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, ops::Bound};
 
 use bytes::{Buf, BufMut, Bytes};
 use pravega_sdk_types::{Offset, routing};
-use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue};
+use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue, WireCommand};
 
 use crate::{record::KeyVersion, state::ENTRY_HEADER_LEN};
 
@@ -22,6 +22,8 @@ pub(super) const MAX_PAGE_BYTES: usize = 256 << 10;
 pub(super) const PAGE_ENTRY_OVERHEAD: usize = 128;
 /// Approximate memory that an entry uses besides its key and value, in bytes.
 const ENTRY_OVERHEAD: usize = 288;
+/// Values of this many bytes and more are kept as they are, shorter ones are copied.
+pub(super) const OWNED_LEN: usize = 16 << 10;
 /// The bytes of a key's hash before the key, in the order of a hash table.
 const HASH_LEN: usize = 8;
 /// The first bytes of a hash table's continuation token.
@@ -92,6 +94,19 @@ pub struct Delta {
     pub reached_end: bool,
     /// The position at which the next delta starts.
     pub last_position: Offset,
+}
+
+/// Gives long values memory of their own, for a driver to call before the machine has them.
+///
+/// A value from a frame keeps the whole frame alive, and a megabyte takes a millisecond to copy to
+/// memory that was not used before: too long for a lock that others wait for.
+pub fn own_memory(command: &mut WireCommand) {
+    let WireCommand::UpdateTableEntries(update) = command else { return };
+    for TableEntry { value: TableValue { data }, .. } in &mut update.table_entries {
+        if data.len() >= OWNED_LEN {
+            *data = Bytes::copy_from_slice(data);
+        }
+    }
 }
 
 impl Table {
@@ -224,11 +239,12 @@ impl Table {
         versions
     }
 
-    /// Puts one entry with a version.
+    /// Puts one entry with a version. A long value has memory of its own: see [`own_memory`].
     pub fn put(&mut self, key: &[u8], value: &Bytes, version: KeyVersion) {
         let order = self.order(key);
-        // A copy, so that a short value does not keep the bytes of its frame alive.
-        let value = Bytes::copy_from_slice(value);
+        let is_long = value.len() >= OWNED_LEN;
+        // A short value must not keep the bytes of its frame alive.
+        let value = if is_long { value.clone() } else { Bytes::copy_from_slice(value) };
         self.held += Self::footprint(order.len(), &value);
         self.by_version.insert(version, order.clone());
         if let Some(old) = self.entries.insert(order.clone(), Entry { value, version }) {
@@ -408,6 +424,8 @@ fn read_token(token: &Bytes) -> Result<Bytes, TableRefusal> {
 
 #[cfg(test)]
 mod tests {
+    use pravega_sdk_wire_protocol::commands::UpdateTableEntries;
+
     use super::*;
 
     fn entry(key: &'static str, value: &'static str, key_version: i64) -> TableEntry {
@@ -430,6 +448,31 @@ mod tests {
         let entries = [entry("abc", "x", ABSENT), entry("abd", "", ABSENT)];
         assert_eq!(table.update(&entries, 0), [KeyVersion(0), KeyVersion(21)]);
         assert_eq!(Table::entries_len(&entries), 41);
+    }
+
+    #[test]
+    fn a_value_never_keeps_the_frame_alive_that_had_it() {
+        for len in [1, OWNED_LEN - 1, OWNED_LEN, 10 * OWNED_LEN] {
+            let frame = Bytes::from(vec![7; len + 64]);
+            let watched = frame.clone();
+            let mut update = entry("key", "", ANY);
+            update.value.data = frame.slice(64..);
+            drop(frame);
+            let mut command = WireCommand::UpdateTableEntries(UpdateTableEntries {
+                request_id: 1,
+                segment: "scope/table".into(),
+                delegation_token: "".into(),
+                table_entries: vec![update],
+                table_segment_offset: -1,
+            });
+            own_memory(&mut command);
+            let WireCommand::UpdateTableEntries(update) = command else { panic!("another one") };
+            let mut table = Table::new(0);
+            table.update(&update.table_entries, 0);
+            drop(update);
+            assert!(watched.is_unique(), "a value of {len} bytes");
+            assert_eq!(table.read(&[key("key", ANY)])[0].value.data.len(), len);
+        }
     }
 
     #[test]
