@@ -152,14 +152,15 @@ impl Command {
     /// The number of threads of the runtime.
     fn threads(&self) -> usize {
         match self {
-            Self::Dev(_) => available_parallelism().map_or(1, NonZero::get).max(MIN_THREADS),
-            _ => MIN_THREADS,
+            // One more than there are processors: while all of them work, the sockets are watched.
+            Self::Dev(_) => available_parallelism().map_or(1, NonZero::get) + 1,
+            _ => THREADS,
         }
     }
 }
 
-/// The threads of a command that serves no clients, and the least of one that does.
-const MIN_THREADS: usize = 2;
+/// The threads of a command that serves no clients.
+const THREADS: usize = 2;
 
 /// The command line. A negative number is a value, which the option refuses in its own words, and
 /// no unknown option.

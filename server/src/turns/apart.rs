@@ -43,7 +43,7 @@ impl Account {
                 let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
                 let is_wanted = IS_WANTED.take();
                 let ended = Instant::now();
-                account.spend(account.turns.at(ended), slice.end(ended));
+                account.spend(account.turns.at(ended), slice.end(ended, &account.turns));
                 (future, polled, is_wanted)
             });
             // Others may wait for what it did, or does next.

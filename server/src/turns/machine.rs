@@ -146,6 +146,7 @@ impl<W> Line<W> {
     }
 
     /// The number of places that are taken.
+    #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }

@@ -5,17 +5,17 @@
 //! little is served at once. One that has used much takes a turn for each slice, and waits while
 //! others have theirs. There are fewer turns than threads and cores, so however much all of them
 //! want, a thread is left for the clients with little work, and their wait is one slice at most.
-//! While many clients wait for turns, each slice with a turn leaves its thread to others: another
-//! thread goes on with them, and the system, which stops a thread amid a slice, serves both.
 //!
 //! If those with little work are too many for that, the oldest of them are served at once, and the
 //! others take turns too: a client gets no more by coming with many connections.
 //!
 //! While no other client waits a turn is free, so a client alone is as fast as the server.
 //!
-//! A thread that has slices with turns one after the other has always something to do, and a
-//! runtime whose threads are busy seldom checks its sockets. So before the next of them, once in a
-//! while, the thread does all else that is ready, and what its sockets make ready.
+//! Threads that have slices with turns one after the other have always something to do: a runtime
+//! whose threads are busy seldom checks its sockets, and the system lets a busy thread go on for
+//! milliseconds while others wait for its processor. So before the next of these slices, once in a
+//! while, whichever thread has it leaves the processor to others, and does all else that is ready,
+//! and what its sockets make ready.
 
 mod apart;
 mod machine;
@@ -27,19 +27,14 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     thread,
     time::Duration,
 };
 
-use tokio::{
-    runtime::{Handle, RuntimeFlavor},
-    sync::oneshot,
-    task::{block_in_place, yield_now},
-    time::Instant,
-};
+use tokio::{runtime::Handle, sync::oneshot, task::yield_now, time::Instant};
 
 use self::machine::{Admission, Line, Place, Rank, Usage};
 
@@ -48,13 +43,10 @@ use crate::locks::lock;
 /// The time after which a slice of work should end.
 const SLICE: Duration = Duration::from_micros(500);
 /// The time of slices with turns after which a thread does first what else is ready.
-const OTHERS_WAIT: Duration = Duration::from_micros(200);
+const OTHERS_WAIT: Duration = Duration::from_micros(100);
 /// The most of a slice that counts: what is longer was most likely stopped by the system, which had
 /// other work for the processor.
 const COUNTED: Duration = Duration::from_millis(5);
-
-/// From this number of clients in the line on, a slice leaves its thread to others.
-const MANY: usize = 4;
 
 thread_local! {
     /// When the slice of this thread began; `None` outside of slices.
@@ -63,8 +55,6 @@ thread_local! {
     static WAITED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     /// The turn that this slice has.
     static TURN: Cell<Option<Turn>> = const { Cell::new(None) };
-    /// The time of slices with turns since this thread last did first what else was ready.
-    static OTHERS_WAITED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     /// Others wait for what the work of this slice does next.
     static IS_WANTED: Cell<bool> = const { Cell::new(false) };
 }
@@ -92,28 +82,6 @@ pub(crate) async fn wanted<F: Future>(work: F) -> F::Output {
     poll_fn(poll).await
 }
 
-/// Lets this thread do first what else is ready, and check its sockets, if it is time for that;
-/// wakes the task after it.
-fn others_are_first(cx: &mut Context<'_>) -> bool {
-    if OTHERS_WAITED.get() < OTHERS_WAIT {
-        return false;
-    }
-    OTHERS_WAITED.set(Duration::ZERO);
-    // To other threads and processes of this processor, such as those of the clients.
-    thread::yield_now();
-    // The runtime wakes a task that yields after it has checked the sockets.
-    pin!(yield_now()).poll(cx).is_pending()
-}
-
-/// Does work while another thread goes on with the other tasks of this one.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "only turns of a runtime with several threads leave it, and only its tasks have one"
-)]
-fn beside_others<T>(work: impl FnOnce() -> T) -> T {
-    block_in_place(work)
-}
-
 /// A slice of work on this thread, which ends when this is dropped.
 struct Slice {
     begun: Instant,
@@ -131,10 +99,10 @@ impl Slice {
     }
 
     /// Ends it, and returns how long the work took.
-    fn end(self, now: Instant) -> Duration {
+    fn end(self, now: Instant, turns: &Turns) -> Duration {
         let took = now.saturating_duration_since(self.begun);
         if self.has_turn {
-            OTHERS_WAITED.set(OTHERS_WAITED.get().saturating_add(took));
+            turns.0.others_waited.add(took);
         }
         took.saturating_sub(WAITED.get())
     }
@@ -156,17 +124,40 @@ struct Shared {
     opened: Instant,
     line: Mutex<Line<oneshot::Sender<Turn>>>,
     admission: Mutex<Admission>,
-    /// The runtime can give the other tasks of a thread to another thread.
-    may_leave_threads: bool,
+    others_waited: OthersWaited,
+}
+
+/// The time of slices with turns, on whichever threads, since one of them did first what else was
+/// ready.
+#[derive(Debug)]
+struct OthersWaited {
+    nanos: AtomicU64,
+    /// A time that is long, in nanoseconds.
+    long: u64,
+}
+
+impl OthersWaited {
+    /// The time of as many slices at once as there are turns.
+    fn new(turns: usize) -> Self {
+        let long = OTHERS_WAIT.as_nanos() as u64 * turns.max(1) as u64;
+        Self { nanos: AtomicU64::new(0), long }
+    }
+
+    fn add(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// Returns true after a long time, which begins again then.
+    fn take_if_long(&self) -> bool {
+        let is_long = self.nanos.load(Ordering::Relaxed) >= self.long;
+        is_long && self.nanos.swap(0, Ordering::Relaxed) >= self.long
+    }
 }
 
 /// A turn, which goes to the next client when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn {
-    turns: Turns,
-    /// Many clients waited for one when this was given.
-    is_wanted_by_many: bool,
-}
+pub(crate) struct Turn(Turns);
 
 /// What a client has used, for all of its tasks.
 #[derive(Debug)]
@@ -214,20 +205,14 @@ impl Turns {
     pub(crate) fn of_runtime() -> Self {
         let threads = Handle::try_current().map_or(1, |handle| handle.metrics().num_workers());
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let flavor = Handle::try_current().map(|handle| handle.runtime_flavor());
-        let may_leave_threads = matches!(flavor, Ok(RuntimeFlavor::MultiThread));
-        Self::with(threads.min(cores).saturating_sub(1), may_leave_threads)
+        Self::new(threads.min(cores).saturating_sub(1))
     }
 
-    #[cfg(test)]
     fn new(turns: usize) -> Self {
-        Self::with(turns, false)
-    }
-
-    fn with(turns: usize, may_leave_threads: bool) -> Self {
         let (line, admission) = (Line::new(turns), Admission::new(Duration::ZERO));
         let (line, admission) = (Mutex::new(line), Mutex::new(admission));
-        Self(Arc::new(Shared { opened: Instant::now(), line, admission, may_leave_threads }))
+        let others_waited = OthersWaited::new(turns);
+        Self(Arc::new(Shared { opened: Instant::now(), line, admission, others_waited }))
     }
 
     fn line(&self) -> MutexGuard<'_, Line<oneshot::Sender<Turn>>> {
@@ -257,6 +242,18 @@ impl Turns {
         self.open(Standing::First)
     }
 
+    /// Lets this thread do first what else is ready, and check its sockets, if it is time for that;
+    /// wakes the task after it.
+    fn others_are_first(&self, cx: &mut Context<'_>) -> bool {
+        if !self.0.others_waited.take_if_long() {
+            return false;
+        }
+        // To other threads and processes of this processor, such as those of the clients.
+        thread::yield_now();
+        // The runtime wakes a task that yields after it has checked the sockets.
+        pin!(yield_now()).poll(cx).is_pending()
+    }
+
     fn open(&self, standing: Standing) -> Arc<Account> {
         let born = self.now();
         Arc::new(Account {
@@ -269,22 +266,12 @@ impl Turns {
     }
 }
 
-impl Turn {
-    /// Returns true if the slice should leave its thread to others: the system then runs both, and
-    /// clients with little work do not wait for the end of the slice.
-    fn leaves_thread(&self) -> bool {
-        self.is_wanted_by_many && self.turns.0.may_leave_threads
-    }
-}
-
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut line = self.turns.line();
-        let (next, is_wanted_by_many) = (line.give_back(), line.waiting() >= MANY);
-        drop(line);
+        let next = self.0.line().give_back();
         if let Some(next) = next {
             // A client that has left gives its turn to the next one by this.
-            next.send(Self { turns: self.turns.clone(), is_wanted_by_many }).ok();
+            next.send(Self(self.0.clone())).ok();
         }
     }
 }
@@ -350,7 +337,7 @@ impl Account {
         let (turns, now) = (&self.turns, self.turns.now());
         let mut line = turns.line();
         if line.take() {
-            return Ok(Turn { turns: turns.clone(), is_wanted_by_many: false });
+            return Ok(Turn(turns.clone()));
         }
         let others = self.waiting.fetch_add(1, Ordering::Relaxed);
         let rank = match standing {
@@ -391,23 +378,18 @@ impl<F: Future> Future for Metered<F> {
             Some(turn)
         } else {
             let turn = ready!(account.poll_turn(*standing, waiting, cx));
-            if others_are_first(cx) {
+            if account.turns.others_are_first(cx) {
                 *granted = Some(turn);
                 return Poll::Pending;
             }
             Some(turn)
         };
         let is_free = turn.is_none();
-        let leaves_thread = turn.as_ref().is_some_and(Turn::leaves_thread);
         let slice = Slice::begin(begun, turn);
-        let polled = if leaves_thread {
-            beside_others(|| future.as_mut().poll(cx))
-        } else {
-            future.as_mut().poll(cx)
-        };
+        let polled = future.as_mut().poll(cx);
         *standing = account.next_standing();
         let ended = Instant::now();
-        let (now, time) = (account.turns.at(ended), slice.end(ended).min(COUNTED));
+        let (now, time) = (account.turns.at(ended), slice.end(ended, &account.turns).min(COUNTED));
         account.spend(now, time);
         if is_free {
             account.turns.admission().spend(now, time);
