@@ -18,6 +18,7 @@ use tokio::{
 
 use crate::{
     budget::Pool,
+    disk_queue::{Writes, Written},
     limits::{
         FIRST_WORD, OWN_BYTES, SILENCE, SILENCE_WHEN_WANTED, SLOWEST, TICK, UNTAKEN, WHEN_WANTED,
     },
@@ -97,6 +98,7 @@ async fn receive(
     let mut patience = Patience::new(requests.clone());
     // Bytes since a command, and since all changes of the connection were on the disk.
     let (mut unfinished, mut unsynced) = (0, 0);
+    let mut written = Written::new(Instant::now().into_std());
     loop {
         loop {
             let decoded = received.take(&mut commands, BATCH);
@@ -109,11 +111,17 @@ async fn receive(
                 if state.is_on_disk(latest) {
                     unsynced = 0;
                 }
-                if unsynced > OWN_BYTES {
-                    state.wait_for_disk(latest).await;
-                }
             }
-            if let Err(ended) = handle(state, session, &mut commands, outbox, &mut latest).await {
+            let pace = match unsynced > OWN_BYTES {
+                true => Pace::OfTheDisk(written.writes(Instant::now().into_std())),
+                false => Pace::Own,
+            };
+            if commands.iter().any(may_change) {
+                let now = Instant::now().into_std();
+                state.disk_queue.note(written.writes(now), now);
+            }
+            let handled = handle(state, session, &mut commands, outbox, &mut latest, pace);
+            if let Err(ended) = handled.await {
                 return ended;
             }
             match decoded {
@@ -127,7 +135,10 @@ async fn receive(
         received.make_room().await;
         patience.waited_for_memory(asked.elapsed());
         match patience.read(&mut received, &mut reading).await {
-            Ok(read) => (unfinished, unsynced) = (unfinished + read, unsynced + read),
+            Ok(read) => {
+                (unfinished, unsynced) = (unfinished + read, unsynced + read);
+                written.add(Instant::now().into_std(), read);
+            }
             Err(ended) => return ended,
         }
         if unfinished >= ACTIVE_BYTES {
@@ -146,6 +157,23 @@ async fn receive(
 /// the connection is kept.
 fn is_activity(command: &WireCommand) -> bool {
     !matches!(command, WireCommand::KeepAlive(_) | WireCommand::Hello(_))
+}
+
+/// Returns true if a command may change something.
+fn may_change(command: &WireCommand) -> bool {
+    let only_reads = matches!(
+        command,
+        WireCommand::SetupAppend(_)
+            | WireCommand::ReadSegment(_)
+            | WireCommand::GetStreamSegmentInfo(_)
+            | WireCommand::GetSegmentAttribute(_)
+            | WireCommand::GetTableSegmentInfo(_)
+            | WireCommand::ReadTable(_)
+            | WireCommand::ReadTableKeys(_)
+            | WireCommand::ReadTableEntries(_)
+            | WireCommand::ReadTableEntriesDelta(_)
+    );
+    is_activity(command) && !only_reads
 }
 
 /// How long the server waits for the bytes of a client.
@@ -229,6 +257,15 @@ fn is_over(
         || wanted && (waited >= when_wanted || total >= 2 * WHEN_WANTED)
 }
 
+/// Whether a connection waits for the disk before its commands are handled.
+#[derive(Debug, Clone, Copy)]
+enum Pace {
+    /// Little of it waits for the disk already.
+    Own,
+    /// While the queue is full, for a client that writes so much.
+    OfTheDisk(Writes),
+}
+
 /// Handles commands in turns, each as soon as there is memory for its replies.
 async fn handle(
     state: &ServerState,
@@ -236,6 +273,7 @@ async fn handle(
     commands: &mut VecDeque<WireCommand>,
     outbox: &Outbox,
     latest: &mut Sequence,
+    pace: Pace,
 ) -> Result<(), &'static str> {
     const CLOSED: &str = "the connection was closed";
     while !commands.is_empty() {
@@ -252,7 +290,18 @@ async fn handle(
         }
         let mut replies = Vec::with_capacity(count);
         let waiting = commands.len();
-        let (mut done, after) = run(state, session, commands, (count, at_most), &mut replies);
+        let bounds = (count, at_most);
+        let (mut done, after) = match pace {
+            Pace::OfTheDisk(writes) if state.has_to_wait_for_disk(*latest, writes) => {
+                let in_line = async {
+                    let _turn = state.line_for_disk(*latest, writes).await;
+                    run(state, session, commands, bounds, &mut replies)
+                };
+                // Others are in the line after it, whatever its client has used.
+                turns::wanted(in_line).await
+            }
+            Pace::OfTheDisk(_) | Pace::Own => run(state, session, commands, bounds, &mut replies),
+        };
         *latest = after;
         // The replies of others, which may have changed something, are not made again.
         again = again.filter(|_| commands.len() + 1 == waiting);
@@ -516,7 +565,7 @@ mod tests {
     ) -> Vec<Vec<WireCommand>> {
         let (expected, mut taken, mut batches) = (requests.len(), 0, Vec::new());
         let (mut commands, mut latest) = (VecDeque::from(requests), Sequence::default());
-        let handling = handle(state, session, &mut commands, outbox, &mut latest);
+        let handling = handle(state, session, &mut commands, outbox, &mut latest, Pace::Own);
         let sending = async {
             while taken < expected {
                 let Next::Replies(replies, bytes) = outbox.next(SEND_BYTES).await else {

@@ -26,6 +26,7 @@ mod clock;
 mod connection;
 mod controller;
 mod copy;
+mod disk_queue;
 mod durable;
 mod embedded;
 mod eviction;

@@ -27,6 +27,7 @@ use uuid::Uuid;
 use crate::{
     budget::Budget,
     clock::Clock,
+    disk_queue::{DiskQueue, Writes},
     durable::{Durable, Lost, NotDurable},
     eviction::Eviction,
     fault_state::FaultState,
@@ -62,10 +63,11 @@ pub(crate) struct ServerState {
     pub(crate) clock: Clock,
     pub(crate) faults: FaultState,
     pub(crate) budget: Budget,
-    /// The bytes that may be queued for the disk: not more than memory can hold beside the rest.
-    queued_bytes: u64,
+    pub(crate) disk_queue: DiskQueue,
     /// The line of calls that wait until less is queued for the disk.
     calls: tokio::sync::Mutex<()>,
+    /// That of connections. There may be more of them, and they wait for a shorter queue.
+    writers: tokio::sync::Mutex<()>,
     pub(crate) turns: Turns,
 }
 
@@ -78,7 +80,7 @@ impl ServerState {
     ) -> Self {
         let MemoryLimit(limit) = machine.memory_limit;
         Self {
-            queued_bytes: QUEUED_BYTES.min(limit / 8).max(LEAST_QUEUED),
+            disk_queue: DiskQueue::new(QUEUED_BYTES.min(limit / 8).max(LEAST_QUEUED)),
             machine: SharedMachine::new(machine),
             connections: Mutex::default(),
             next_connection: AtomicU64::new(1),
@@ -92,6 +94,7 @@ impl ServerState {
             faults: FaultState::default(),
             budget: Budget::default(),
             calls: tokio::sync::Mutex::default(),
+            writers: tokio::sync::Mutex::default(),
             turns: Turns::of_runtime(),
         }
     }
@@ -194,11 +197,11 @@ impl ServerState {
         loop {
             // After a failure or a refusal nothing is queued any more.
             let may_go_on =
-                |durable: &Durable| !durable.goes_on() || log.queued() < self.queued_bytes;
+                |durable: &Durable| !durable.goes_on() || !self.is_queue_full(log, Writes::Little);
             durable.wait_for(may_go_on).await.ok();
             let (done, after) = self.run(|machine, at| {
                 // Under the lock, so that no other has filled the queue meanwhile.
-                let may_go_on = log.queued() < self.queued_bytes;
+                let may_go_on = !self.is_queue_full(log, Writes::Little);
                 work.take_if(|_| may_go_on).map(|work| work(machine, at))
             });
             if let Some(done) = done {
@@ -247,17 +250,29 @@ impl ServerState {
         lock(&self.lost).has(batch)
     }
 
-    /// Waits until less is queued for the disk, for a connection whose last change is `own`. One
-    /// that waits for nothing on the disk goes on, whatever the others have queued.
-    pub(crate) async fn wait_for_disk(&self, own: Sequence) {
-        let Some(log) = self.log.as_ref().filter(|log| log.queued() >= self.queued_bytes) else {
-            return;
-        };
-        let mut durable = self.durable.subscribe();
-        let goes_on = durable.wait_for(|durable| {
-            !durable.goes_on() || durable.to() >= own || log.queued() < self.queued_bytes
-        });
-        goes_on.await.ok();
+    fn is_queue_full(&self, log: &LogHandle, writes: Writes) -> bool {
+        log.queued() >= self.disk_queue.limit(writes, std::time::Instant::now())
+    }
+
+    /// Waits in the line until less is queued for the disk, for a connection whose last change is
+    /// `own`; the others in the line wait until the result is dropped.
+    pub(crate) async fn line_for_disk(&self, own: Sequence, writes: Writes) -> impl Drop {
+        let turn = self.writers.lock().await;
+        if let Some(log) = &self.log {
+            let mut durable = self.durable.subscribe();
+            let may_go_on = |durable: &Durable| {
+                !durable.goes_on() || durable.to() >= own || !self.is_queue_full(log, writes)
+            };
+            durable.wait_for(may_go_on).await.ok();
+        }
+        turn
+    }
+
+    /// Returns true if a connection whose last change is `own` has to wait until less is queued for
+    /// the disk. One that waits for nothing on the disk goes on, whatever the others have queued.
+    pub(crate) fn has_to_wait_for_disk(&self, own: Sequence, writes: Writes) -> bool {
+        let is_full = self.log.as_ref().is_some_and(|log| self.is_queue_full(log, writes));
+        is_full && !self.is_on_disk(own)
     }
 
     /// Returns true if nothing up to a batch waits for the disk.
@@ -440,6 +455,30 @@ mod tests {
             catalog.create_scope("s", &mut step).unwrap();
         });
         (Arc::new(state), log, disk)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_writes_much_waits_for_the_disk_while_others_write_little() {
+        let (state, log, disk) = on_a_log();
+        let mut last = Sequence::default();
+        for number in 0.. {
+            if log.queued() >= 2 << 20 {
+                break;
+            }
+            (_, last) = state.run(|machine, at| create(machine, at, number));
+        }
+        assert!(!state.has_to_wait_for_disk(last, Writes::Much), "there is no other");
+        state.disk_queue.note(Writes::Little, std::time::Instant::now());
+        assert!(!state.has_to_wait_for_disk(last, Writes::Little));
+        let none = Sequence::default();
+        assert!(!state.has_to_wait_for_disk(none, Writes::Much), "nothing of it is queued");
+        assert!(state.has_to_wait_for_disk(last, Writes::Much));
+        let waiting = state.line_for_disk(last, Writes::Much);
+        tokio::pin!(waiting);
+        assert!(timeout(Duration::from_secs(1), &mut waiting).await.is_err());
+        log.drain();
+        disk.send_replace(Durable::To(none));
+        timeout(Duration::from_secs(1), waiting).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
