@@ -126,6 +126,15 @@ impl ScopedReaderGroup {
     pub fn state_stream(&self) -> ScopedStream {
         ScopedStream::new(self.scope.clone(), Stream::trusted(format!("_RG{}", self.group)))
     }
+
+    /// Returns the internal table of the state of the group, for groups that keep it in one:
+    /// `scope/_RGgroup`. Its tokens are those of the [stream](Self::state_stream), so that access
+    /// to the group is access to both.
+    #[must_use]
+    pub fn state_table(&self) -> ScopedKeyValueTable {
+        let table = KeyValueTable::trusted(format!("_RG{}", self.group));
+        ScopedKeyValueTable::new(self.scope.clone(), table)
+    }
 }
 
 /// The suffix that the controller adds to the name of a table to name its segments.
@@ -168,6 +177,8 @@ mod tests {
     fn derived_names_are_those_of_the_controller() {
         let group: ScopedReaderGroup = "a/g".parse().unwrap();
         assert_eq!(group.state_stream().to_string(), "a/_RGg");
+        assert_eq!(group.state_table().segment_stream().to_string(), "a/_RGg_kvtable");
+        assert_eq!(group.state_table().token_stream(), group.state_stream());
         let table: ScopedKeyValueTable = "a/t".parse().unwrap();
         assert_eq!(table.segment_stream().to_string(), "a/t_kvtable");
         assert_eq!(table.token_stream().to_string(), "a/t");

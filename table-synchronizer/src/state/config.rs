@@ -25,9 +25,9 @@ use crate::revisioned::RevisionedStreamConfig;
 #[derive(Debug, Clone)]
 pub struct StateConfig {
     pub(super) stream: RevisionedStreamConfig,
-    pub(super) timeout: Duration,
-    pub(super) max_conflicts: u32,
-    pub(super) backoff: Backoff,
+    pub(crate) timeout: Duration,
+    pub(crate) max_conflicts: u32,
+    pub(crate) backoff: Backoff,
     pub(super) bugs: Bugs,
 }
 
@@ -59,6 +59,12 @@ impl StateConfig {
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.clamp(Duration::from_millis(1), Duration::from_secs(86_400));
         self
+    }
+
+    /// Returns the time that a call takes at most.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Sets how often other clients may be faster before an update or a compaction fails. Default:

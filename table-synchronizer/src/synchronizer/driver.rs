@@ -70,9 +70,24 @@ impl Driver {
         name: &ScopedKeyValueTable,
         config: SynchronizerConfig,
     ) -> Result<Self, TableError> {
-        let settings = config.table.clone();
-        let created = TableSegment::create(context, name, 0.into(), TableKind::Hash, settings);
+        let (settings, segment) = (config.table.clone(), config.segment);
+        let created = TableSegment::create(context, name, segment, TableKind::Hash, settings);
         let (table, _) = created.await?;
+        Self::read(table, config).await
+    }
+
+    /// Reads a table that exists.
+    pub(super) async fn open_existing(
+        context: SegmentContext,
+        name: &ScopedKeyValueTable,
+        config: SynchronizerConfig,
+    ) -> Result<Self, TableError> {
+        let (settings, segment) = (config.table.clone(), config.segment);
+        let table = TableSegment::of_kind(context, name, segment, TableKind::Hash, settings);
+        Self::read(table, config).await
+    }
+
+    async fn read(table: TableSegment, config: SynchronizerConfig) -> Result<Self, TableError> {
         let copy = load(&table, &config).await;
         let copy = copy.map_err(|error| table.name("opening", error))?;
         let (writer, is_in_doubt, is_torn) = (new_writer(), false, false);
@@ -199,7 +214,8 @@ impl Driver {
     ) -> Result<Updated<R>, TableError> {
         let ends = self.begin()?;
         let random = random_bits(rng(None));
-        let mut machine = UpdateMachine::new(self.receipt(), self.config.max_runs, random)
+        let SynchronizerConfig { max_runs, backoff, .. } = self.config;
+        let mut machine = UpdateMachine::new(self.receipt(), max_runs, backoff, random)
             .with_bugs(self.config.table.bugs);
         let mut last: Option<TableError> = None;
         let mut run: Option<Run<R>> = None;

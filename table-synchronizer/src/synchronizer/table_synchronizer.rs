@@ -3,6 +3,7 @@
 use std::fmt;
 
 use pravega_sdk_codec::Codec;
+use pravega_sdk_controller_client::Deletion;
 use pravega_sdk_segment_client::{context::SegmentContext, runtime::runtime};
 use pravega_sdk_types::ScopedKeyValueTable;
 
@@ -11,7 +12,10 @@ use super::{
     driver::{Driver, Updated},
     view::{Codecs, TableChanges, TableState},
 };
-use crate::error::TableError;
+use crate::{
+    error::TableError,
+    segment::{TableKind, TableSegment},
+};
 
 /// A table whose entries many clients agree on. Each has all of them in memory, and changes them by
 /// functions.
@@ -122,6 +126,36 @@ impl<K: Codec, V: Codec> TableSynchronizer<K, V> {
         Ok(Self { driver, codecs: Codecs { key: key_codec, value: value_codec } })
     }
 
+    /// Opens a table that exists, and reads all its entries.
+    ///
+    /// # Errors
+    ///
+    /// As of [`open`](Self::open), and of the kind
+    /// [`NotFound`](pravega_sdk_types::ErrorKind::NotFound) if there is no such table.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, a table without an entry may or may not be marked as one of a
+    /// synchronizer.
+    pub async fn open_existing(
+        context: SegmentContext,
+        table: &ScopedKeyValueTable,
+        key_codec: K,
+        value_codec: V,
+        config: SynchronizerConfig,
+    ) -> Result<Self, TableError> {
+        runtime().map_err(|error| TableError::from(error).of("opening", table))?;
+        let driver = Driver::open_existing(context, table, config).await?;
+        Ok(Self { driver, codecs: Codecs { key: key_codec, value: value_codec } })
+    }
+
+    /// Returns true if other clients have changed the table since it was last read, as far as the
+    /// versions of the last update show it.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.driver.copy().end().is_none()
+    }
+
     /// Returns the entries as they are known, from the last update or fetch.
     #[must_use]
     pub fn state(&self) -> TableState<'_, K, V> {
@@ -222,6 +256,27 @@ impl<K: Codec, V: Codec> TableSynchronizer<K, V> {
     pub async fn close(self) -> Result<(), TableError> {
         let table = self.driver.table().clone();
         self.driver.close().await.map_err(|error| table.name("closing", error))
+    }
+}
+
+impl TableSynchronizer<(), ()> {
+    /// Deletes a table with its entries. Synchronizers that have it open fail at their next call.
+    ///
+    /// # Errors
+    ///
+    /// As of [`TableSegment::delete`].
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the table may or may not exist.
+    pub async fn delete(
+        context: SegmentContext,
+        table: &ScopedKeyValueTable,
+        config: &SynchronizerConfig,
+    ) -> Result<Deletion, TableError> {
+        runtime().map_err(|error| TableError::from(error).of("deleting", table))?;
+        let (settings, segment) = (config.table.clone(), config.segment);
+        TableSegment::of_kind(context, table, segment, TableKind::Hash, settings).delete().await
     }
 }
 

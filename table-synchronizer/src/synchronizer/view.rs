@@ -10,7 +10,7 @@ use super::{
     layout::{MAX_ENTRY_KEY_LEN, MAX_ENTRY_VALUE_LEN},
     machine::{Batch, Held, LocalCopy, Reads},
 };
-use crate::error::TableError;
+use crate::{entry::Version, error::TableError};
 
 /// The entries of a table as a synchronizer knows them, in the order of their encoded keys.
 ///
@@ -110,6 +110,12 @@ impl<'s, K: Codec, V: Codec> TableState<'s, K, V> {
         self.copy.entries().is_empty()
     }
 
+    /// Returns the encoded key and the version of each entry, in the order of the keys. Nothing is
+    /// decoded. An entry that has changed has another version.
+    pub fn versions(&self) -> impl Iterator<Item = (&'s Bytes, Version)> + use<'s, K, V> {
+        self.copy.entries().iter().map(|(key, held)| (key, held.version))
+    }
+
     /// Returns the entries, each decoded when it is reached.
     pub fn entries(
         &self,
@@ -184,6 +190,14 @@ impl<'s, K: Codec, V: Codec> TableChanges<'s, K, V> {
         let key = self.codecs.encode_key(key)?;
         self.batch.reads.note(&key);
         Ok(self.value(&key).is_some())
+    }
+
+    /// Returns the entries as they are known, without the changes of this run. What the function
+    /// looks at there does not count as looked at: changes that depend on it are made also if
+    /// another client has changed it.
+    #[must_use]
+    pub fn known(&self) -> TableState<'s, K, V> {
+        TableState { copy: self.copy, codecs: self.codecs }
     }
 
     fn value(&self, key: &Bytes) -> Option<&Bytes> {
@@ -361,6 +375,7 @@ mod tests {
         changes.get("b").unwrap();
         changes.contains("c").unwrap();
         changes.remove("d").unwrap();
+        assert_eq!(changes.known().get("a").unwrap().as_deref(), Some("1"), "as it was");
         let batch = changes.into_batch();
         assert_eq!(batch.reads, Reads::Keys(["b", "c", "d"].map(Bytes::from).into()));
         let mut changes = TableChanges::new(&copy, &CODECS);

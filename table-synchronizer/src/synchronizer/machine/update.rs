@@ -19,8 +19,6 @@ use pravega_sdk_segment_client::{
 };
 use pravega_sdk_types::{Backoff, Outcome};
 
-const BACKOFF: Backoff = Backoff::new(Duration::from_millis(4), Duration::from_secs(1));
-
 /// What the driver does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -92,19 +90,20 @@ pub(crate) struct UpdateMachine {
     /// Number of runs whose changes were refused.
     conflicts: u32,
     max_runs: u32,
+    backoff: Backoff,
     random: Random,
     bugs: Bugs,
 }
 
 impl UpdateMachine {
-    pub(crate) fn new(receipt: Receipt, max_runs: u32, random: Random) -> Self {
+    pub(crate) fn new(receipt: Receipt, max_runs: u32, backoff: Backoff, random: Random) -> Self {
         let next = match receipt {
             Receipt::Missing => Step::Register,
             Receipt::InDoubt => Step::Fetch,
             Receipt::Known => Step::Run,
         };
         let (max_runs, bugs) = (max_runs.max(1), Bugs::default());
-        Self { next, conflicts: 0, max_runs, random, bugs }
+        Self { next, conflicts: 0, max_runs, backoff, random, bugs }
     }
 
     pub(crate) fn with_bugs(mut self, bugs: Bugs) -> Self {
@@ -179,7 +178,7 @@ impl UpdateMachine {
         if self.conflicts >= self.max_runs {
             return Step::End(Verdict::Conflicts(self.conflicts));
         }
-        Step::Pause(delay(&BACKOFF, self.conflicts, &mut self.random))
+        Step::Pause(delay(&self.backoff, self.conflicts, &mut self.random))
     }
 }
 
@@ -191,8 +190,10 @@ fn failed(outcome: Outcome) -> Step {
 mod tests {
     use super::*;
 
+    const BACKOFF: Backoff = Backoff::new(Duration::from_millis(4), Duration::from_secs(1));
+
     fn machine(receipt: Receipt, max_runs: u32) -> UpdateMachine {
-        UpdateMachine::new(receipt, max_runs, Box::new(|| u64::MAX))
+        UpdateMachine::new(receipt, max_runs, BACKOFF, Box::new(|| u64::MAX))
     }
 
     /// A machine whose change was sent.
@@ -283,7 +284,8 @@ mod tests {
     #[test]
     fn runs_are_limited_and_pauses_grow_and_are_spread() {
         let pauses = |random: u64| {
-            let mut machine = UpdateMachine::new(Receipt::Known, 100, Box::new(move || random));
+            let random = Box::new(move || random);
+            let mut machine = UpdateMachine::new(Receipt::Known, 100, BACKOFF, random);
             let mut pauses = Vec::new();
             loop {
                 match machine.poll_step() {
