@@ -1,7 +1,7 @@
 //! Reader groups: readers that share the segments of streams.
 //!
 //! ```text
-//! ReaderGroupState      which reader has which segment, and what a checkpoint consists of
+//! ReaderGroupState ◀──▶ entries of a table: what an update changes
 //!    ▲ apply            every update, refused whole if it does not fit
 //! GroupUpdate ◀──▶ bytes of Java's client, in the entries of a state synchronizer
 //! ```
@@ -9,8 +9,9 @@
 //! [`ReaderGroup`] is the handle of a group, which creates, describes, resets and deletes it and
 //! takes checkpoints.
 //!
-//! All readers of a group create the state from the same entries of a stream and decide by it; they
-//! never talk to each other. A Java reader and one of this client can be in the same group.
+//! All readers of a group read the same state and decide by it; they never talk to each other. Where
+//! it is kept, [`GroupStorage`] says; in the group's stream, a Java reader and one of this client can
+//! be in the same group.
 //!
 //! *Architecture Invariant:* nothing but `beginning`, `liveness`, `reader`, `reader_group` and
 //! `store` reads a clock, draws random numbers or does I/O, and nothing in a `machine` of theirs.
@@ -26,6 +27,7 @@ pub mod machine;
 mod reader;
 mod reader_group;
 mod state;
+mod storage;
 #[cfg_attr(
     not(feature = "testing"),
     expect(unreachable_pub, reason = "public for the tests of the workspace")
@@ -33,7 +35,10 @@ mod state;
 mod store;
 
 #[cfg(feature = "testing")]
-pub use self::store::{GroupSerializer, GroupStore};
+pub use self::store::{
+    GroupSerializer, GroupStore, TableAttempt, keep_table_attempts, state_of_entries,
+    take_table_attempts,
+};
 pub use self::{
     machine::{HandOver, SegmentAssignment, StaticShare, StaticShareError},
     reader::{
@@ -50,4 +55,5 @@ pub use self::{
         GroupUpdateError, ReaderGroupState, SegmentCompletion, SegmentOffsets, SegmentRelease,
         StoredConfiguration,
     },
+    storage::GroupStorage,
 };

@@ -2,7 +2,8 @@
 
 use pravega_sdk::{
     group::{
-        GroupCheckpoint, GroupDescription, GroupMember, ReaderGroup, SegmentPlace, UnreadBytes,
+        GroupCheckpoint, GroupDescription, GroupMember, GroupStorage, ReaderGroup, SegmentPlace,
+        UnreadBytes,
     },
     types::{
         BoundedCut, GroupRetention, GroupStream, ReaderGroupConfiguration, ScopedReaderGroup,
@@ -61,7 +62,13 @@ fn record(
 ) -> Record {
     let configuration = &description.configuration;
     let readers: Vec<&str> = description.readers.iter().map(|reader| &*reader.id).collect();
+    let storage = match description.storage {
+        GroupStorage::Stream => "stream",
+        GroupStorage::Table => "table",
+        _ => "other",
+    };
     settings(Record::new().with("group", group.to_string()), configuration)
+        .with("store", storage)
         .with("is_changing", description.is_updating_configuration)
         .with("is_at_end", description.is_at_end)
         .with("readers", readers)

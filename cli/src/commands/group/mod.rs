@@ -8,7 +8,7 @@ mod watch;
 
 use clap::Subcommand;
 use pravega_sdk::{
-    group::{ReaderGroup, Removal},
+    group::{GroupStorage, ReaderGroup, Removal},
     types::{
         BoundedCut, Checkpoint, ErrorKind, Position, ReaderGroupConfiguration, Scope,
         ScopedReaderGroup, ScopedSegment, ScopedStream, SegmentOffset, StreamCut,
@@ -49,6 +49,9 @@ pub(crate) enum Command {
             value_parser = settings::checkpoint
         )]
         from_checkpoint: Option<Checkpoint>,
+        /// Where the state of the group is kept, which stays
+        #[arg(long, value_enum, default_value_t)]
+        store: Store,
         #[command(flatten)]
         settings: Box<Settings>,
     },
@@ -119,6 +122,25 @@ pub(crate) enum Command {
     },
 }
 
+/// Where the state of a group is kept.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+pub(crate) enum Store {
+    /// In the group's stream, as Java's clients keep it
+    #[default]
+    Stream,
+    /// In a table; readers of Java's clients cannot join
+    Table,
+}
+
+impl From<Store> for GroupStorage {
+    fn from(store: Store) -> Self {
+        match store {
+            Store::Stream => Self::Stream,
+            Store::Table => Self::Table,
+        }
+    }
+}
+
 const OFFLINE_HELP: &str = "\
 Examples:
   pravega group offline shop/billing reader-1
@@ -131,6 +153,7 @@ A group that exists with the same configuration is left as it is.
 Examples:
   pravega group create shop/billing --stream shop/orders
   pravega group create shop/audit --stream shop/orders --stream shop/refunds --from tail
+  pravega group create shop/stock --stream shop/orders --store table
   pravega group create shop/again --from-checkpoint CHECKPOINT";
 
 /// `SCOPE/STREAM/SEGMENT=OFFSET`
@@ -146,13 +169,14 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
     let client = context.client().await?;
     let config = context.limits.group();
     match command {
-        Command::Create { group, streams, places, from_checkpoint, settings } => {
+        Command::Create { group, streams, places, from_checkpoint, store, settings } => {
             let configuration = match from_checkpoint {
                 Some(checkpoint) => ReaderGroupConfiguration::from_checkpoint(&checkpoint)
                     .map_err(|error| Failure::usage(with_causes(&error)))?,
                 None => places.configuration(streams, &client).await?,
             };
             let configuration = settings.apply(configuration);
+            let config = config.with_storage(store.into());
             let (_, creation) =
                 client.create_reader_group_with(&group, &configuration, config).await?;
             created("group", &group, creation, &context.output)

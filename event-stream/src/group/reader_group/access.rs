@@ -11,6 +11,7 @@ use super::{config::GroupHandleConfig, error::ReaderGroupError};
 use crate::group::{
     liveness::{LeaseStore, LeaseTimes, LeasedGroup},
     state::{GroupInit, GroupUpdate, ReaderGroupState},
+    storage::GroupStorage,
     store::GroupStore,
 };
 
@@ -37,6 +38,7 @@ impl Access {
         config: GroupHandleConfig,
     ) -> Result<Self> {
         let store = GroupStore::open(context.clone(), group, config.state()).await?;
+        let store = store.with_new_storage(config.storage);
         Ok(Self { context, group: group.clone(), config, store: Mutex::new(store) })
     }
 
@@ -59,6 +61,11 @@ impl Access {
         let mut store = self.store.lock().await;
         fetch(&mut store).await?;
         Ok(store.state().map(look))
+    }
+
+    /// Returns where the state is, once it was read; `None` if the group has none.
+    pub(super) async fn storage(&self) -> Option<GroupStorage> {
+        self.store.lock().await.storage()
     }
 
     /// As [`Self::look`], for a group that has a state.

@@ -20,7 +20,7 @@ error_type! {
     /// | kind | meaning |
     /// |---|---|
     /// | [`NotFound`](ErrorKind::NotFound) | there is no such group, or a stream that it reads does not exist |
-    /// | [`AlreadyExists`](ErrorKind::AlreadyExists) | the group exists with another configuration |
+    /// | [`AlreadyExists`](ErrorKind::AlreadyExists) | the group exists with another configuration, or its state is elsewhere |
     /// | [`Timeout`](ErrorKind::Timeout) | the time of the call is over; a checkpoint may [wait](Self::waiting_for) for readers |
     /// | [`ConditionFailed`](ErrorKind::ConditionFailed) | the checkpoint was cancelled, or the group was reset meanwhile |
     /// | [`LimitReached`](ErrorKind::LimitReached) | the group has as many outstanding checkpoints as it allows, or other clients were faster too often |

@@ -21,6 +21,8 @@ use crate::{
     group::{
         liveness::{LeasedGroup, discarding, lease_values, sweep},
         state::GroupUpdate,
+        storage::GroupStorage,
+        store::delete_table,
     },
     reader::ReadUntil,
 };
@@ -28,8 +30,9 @@ use crate::{
 /// A reader group: what it reads and where its readers are, checkpoints, and what else there is to
 /// do with it except reading.
 ///
-/// The group is one that Java's client creates, describes, resets and deletes too. Clones are
-/// cheap; their calls take turns. A handle reads nothing by itself and has no task.
+/// The group is one that Java's client creates, describes, resets and deletes too, unless it is
+/// created with its state in a [table](GroupStorage::Table). Clones are cheap; their calls take
+/// turns. A handle reads nothing by itself and has no task.
 ///
 /// | | Java's client | this client |
 /// |---|---|---|
@@ -84,6 +87,7 @@ pub struct ReaderGroup {
     pub(super) access: Arc<Access>,
     /// The id of the group that was opened: another group of the name is not this one.
     id: Uuid,
+    storage: GroupStorage,
 }
 
 /// Whether a reader was taken out of its group.
@@ -102,7 +106,8 @@ impl ReaderGroup {
     /// # Errors
     ///
     /// [`ReaderGroupError`]: [`AlreadyExists`](ErrorKind::AlreadyExists) names the settings in
-    /// which an existing group differs, [`InvalidStreamCut`](ErrorKind::InvalidStreamCut) is about
+    /// which an existing group differs, the [storage](GroupHandleConfig::with_storage) among them,
+    /// [`InvalidStreamCut`](ErrorKind::InvalidStreamCut) is about
     /// a cut that is not one of its stream, misses a part of the key space or is after the end of a
     /// segment, [`NotFound`](ErrorKind::NotFound) about the scope or a stream that does not exist.
     ///
@@ -116,11 +121,16 @@ impl ReaderGroup {
         configuration: &ReaderGroupConfiguration,
         config: GroupHandleConfig,
     ) -> Result<(Self, Creation)> {
-        create(context, group, configuration, config, |found| {
+        let storage = config.storage;
+        let created = create(context, group, configuration, config, |found| {
             let different = differences(found, configuration);
             if different.is_empty() { Ok(()) } else { Err(exists(&different)) }
-        })
-        .await
+        });
+        let (found, creation) = created.await?;
+        if found.storage != storage {
+            return Err(exists(&["the storage"]).of("creating", group));
+        }
+        Ok((found, creation))
     }
 
     /// Creates a group unless one of the name exists, whatever its configuration is.
@@ -161,7 +171,7 @@ impl ReaderGroup {
         let work = async {
             let access = Access::open(context.clone(), group, config.clone()).await?;
             if let Some(id) = access.look(|state| state.configuration().id()).await? {
-                return Ok(Self { access: Arc::new(access), id });
+                return Self::of(access, id).await;
             }
             effect = Outcome::Unknown;
             let found = context.controller().reader_group_configuration(group).await;
@@ -170,6 +180,18 @@ impl ReaderGroup {
         };
         let done = within(limit, work).await;
         finish(group, "opening", limit, effect, done)
+    }
+
+    /// The handle of a group whose state was read.
+    async fn of(access: Access, id: Uuid) -> Result<Self> {
+        let storage = access.storage().await.ok_or_else(ReaderGroupError::missing)?;
+        Ok(Self { access: Arc::new(access), id, storage })
+    }
+
+    /// Returns where the state of the group is kept.
+    #[must_use]
+    pub fn storage(&self) -> GroupStorage {
+        self.storage
     }
 
     /// Returns the name.
@@ -246,6 +268,7 @@ impl ReaderGroup {
     pub async fn describe(&self) -> Result<GroupDescription> {
         let work = async {
             let mut description = self.access.read(GroupDescription::of).await?;
+            description.storage = self.storage;
             let readers = description.readers.iter().map(|reader| reader.id.clone()).collect();
             let LeasedGroup { leases, .. } = self.access.leased().await;
             let mut found = lease_values(&leases, readers).await.map_err(ReaderGroupError::from)?;
@@ -412,14 +435,15 @@ impl ReaderGroup {
         removal.await?
     }
 
-    /// Deletes the group with its state. Its readers, and those of Java's client, fail at their
-    /// next look at the state.
+    /// Deletes the group with its state, the table too if it is in one. Its readers, and those of
+    /// Java's client, fail at their next look at the state.
     ///
     /// # Errors
     ///
     /// [`ReaderGroupError`] if the controller refuses the call, or does not answer. A group of the
     /// same name that was created since is another one and stays; that is
-    /// [`Deletion::NotFound`].
+    /// [`Deletion::NotFound`]. If the outcome is [`Applied`](Outcome::Applied), the group is
+    /// deleted, and its table may be left: the call can be repeated.
     ///
     /// # Cancel safety
     ///
@@ -431,9 +455,10 @@ impl ReaderGroup {
             let (context, group) = (&self.access.context, self.group());
             if self.id.is_nil() {
                 // It may be registered by now.
-                return delete_found(context, group, &mut effect).await;
+                return delete_found(context, group, &self.access.config, &mut effect).await;
             }
-            delete_registered(context, group, self.id, &mut effect).await
+            let of = (self.id, Some(self.storage));
+            delete_registered(context, group, of, &self.access.config, &mut effect).await
         };
         let done = within(limit, work).await;
         self.access.finish("deleting", limit, effect, done)
@@ -455,7 +480,7 @@ impl ReaderGroup {
     ) -> Result<Deletion> {
         let mut effect = Outcome::NotApplied;
         let limit = config.timeout;
-        let work = delete_found(context, group, &mut effect);
+        let work = delete_found(context, group, config, &mut effect);
         let done = within(limit, work).await;
         finish(group, "deleting", limit, effect, done)
     }
@@ -543,7 +568,7 @@ async fn begin(
         None => access.initialize(init_of(&context, &found).await?).await?,
     };
     let id = access.read(|state| state.configuration().id()).await?;
-    Ok((ReaderGroup { access: Arc::new(access), id }, creation))
+    Ok((ReaderGroup::of(access, id).await?, creation))
 }
 
 fn exists(different: &[&str]) -> ReaderGroupError {
@@ -560,10 +585,14 @@ fn unreadable(error: pravega_sdk_controller_client::ControllerError) -> ReaderGr
 async fn delete_found(
     context: &SegmentContext,
     group: &ScopedReaderGroup,
+    config: &GroupHandleConfig,
     effect: &mut Outcome,
 ) -> Result<Deletion> {
     match context.controller().reader_group_configuration(group).await {
-        Ok(found) => delete_registered(context, group, found.id(), effect).await,
+        Ok(found) => {
+            let of = (found.id(), storage_of(context, group, config).await);
+            delete_registered(context, group, of, config, effect).await
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             delete_unregistered(context, group, effect).await
         }
@@ -571,15 +600,44 @@ async fn delete_found(
     }
 }
 
+/// Finds out where the state of a group is; `None` if it has none, or it cannot be read soon.
+async fn storage_of(
+    context: &SegmentContext,
+    group: &ScopedReaderGroup,
+    config: &GroupHandleConfig,
+) -> Option<GroupStorage> {
+    let soon = config.clone().with_timeout(config.timeout / 4);
+    let limit = soon.timeout;
+    let looking = async {
+        let access = Access::open(context.clone(), group, soon).await?;
+        access.look(|_| ()).await?;
+        Ok(access.storage().await)
+    };
+    within(limit, looking).await?.ok()?
+}
+
+/// Deletes a group by its id, and then its table, unless its state is known to be in the stream.
 async fn delete_registered(
     context: &SegmentContext,
     group: &ScopedReaderGroup,
-    id: Uuid,
+    (id, storage): (Uuid, Option<GroupStorage>),
+    config: &GroupHandleConfig,
     effect: &mut Outcome,
 ) -> Result<Deletion> {
     *effect = Outcome::Unknown;
     let deleted = context.controller().delete_reader_group(group, id).await;
-    deleted.map_err(|error| ReaderGroupError::caused_by(error, "the controller does not delete it"))
+    let deleted = deleted
+        .map_err(|error| ReaderGroupError::caused_by(error, "the controller does not delete it"))?;
+    if storage == Some(GroupStorage::Stream) {
+        return Ok(deleted);
+    }
+    *effect = Outcome::Applied;
+    let of_table = delete_table(context, group, id, &config.state()).await.map_err(|error| {
+        ReaderGroupError::caused_by(error, "the group is deleted, and its table may be left")
+            .with_outcome(Outcome::Applied)
+    })?;
+    // A deletion that is repeated, or that of a client that ended in the middle.
+    Ok(if of_table == Deletion::Deleted { of_table } else { deleted })
 }
 
 /// Deletes the state of a group that the controller does not know, as clients before the

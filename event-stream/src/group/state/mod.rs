@@ -5,11 +5,13 @@
 //! apply         what each update does to it
 //! fair_share    what a reader should take or give back by it
 //! serial        the bytes of Java's client
+//! entries       the state as entries, of which an update changes few
 //! ```
 
 mod apply;
 mod checkpoints;
 mod configuration;
+mod entries;
 mod fair_share;
 mod group_state;
 mod init;
@@ -20,7 +22,6 @@ mod tests;
 mod update;
 mod update_error;
 
-pub(crate) use self::group_state::Adoption;
 pub use self::{
     checkpoints::CheckpointState,
     configuration::StoredConfiguration,
@@ -30,4 +31,8 @@ pub use self::{
     segment_offsets::{GroupSegment, SegmentOffsets},
     update::{GroupInitial, GroupUpdate, SegmentCompletion, SegmentRelease},
     update_error::GroupUpdateError,
+};
+pub(crate) use self::{
+    entries::{Basis, EntryChanges, StoredEntries},
+    group_state::Adoption,
 };

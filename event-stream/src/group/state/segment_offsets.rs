@@ -85,6 +85,14 @@ impl SegmentOffsets {
         self.entries.get(segment).map(|entry| entry.offset)
     }
 
+    /// Returns the range of a segment and the offset in it.
+    pub(super) fn ranged(
+        &self,
+        segment: &ScopedSegment,
+    ) -> Option<(Option<KeyRange>, SegmentOffset)> {
+        self.entries.get(segment).map(|entry| (entry.range, entry.offset))
+    }
+
     /// Returns true if a segment is among them.
     #[must_use]
     pub fn contains(&self, segment: &ScopedSegment) -> bool {

@@ -1,19 +1,29 @@
 //! The state of a group, where its readers find it.
 
+use std::time::Duration;
+
+use futures_util::future::join;
 use pravega_sdk_controller_client::Creation;
 use pravega_sdk_segment_client::context::SegmentContext;
 use pravega_sdk_table_synchronizer::{StateConfig, StateError, StateSynchronizer};
-use pravega_sdk_types::{ScopedReaderGroup, ScopedSegment};
+use pravega_sdk_types::{ErrorKind, Failure, Outcome, ScopedReaderGroup, ScopedSegment, SegmentId};
+use tokio::time::timeout;
 
 use super::{
-    super::state::{GroupInit, GroupInitial, GroupUpdate, ReaderGroupState},
-    serializer::GroupSerializer,
+    super::{
+        state::{GroupInit, GroupInitial, GroupUpdate, ReaderGroupState},
+        storage::GroupStorage,
+    },
+    kept::{Kept, KeptInitial, KeptSerializer},
+    mark::TableMark,
+    table_store::{TableStore, delete_segment, segment_of},
 };
 
 /// The state of a group, on which all its readers agree, and a copy of it.
 ///
-/// The state is kept in the stream that the controller creates for the group, in the form of
-/// Java's client.
+/// The stream that the controller creates for the group has the state, in the form of Java's
+/// client, or a mark that says in which table it is. Which of them it is follows from the first
+/// entry of the stream, and does not change.
 ///
 /// # Cancel safety
 ///
@@ -21,24 +31,24 @@ use super::{
 /// about to write may or may not be written, and is read by the next call.
 #[derive(Debug)]
 pub struct GroupStore {
-    kind: Kind,
-}
-
-#[derive(Debug)]
-enum Kind {
-    /// The entries of a stream, as in Java's client.
-    Synchronizer(Box<StateSynchronizer<ReaderGroupState, GroupSerializer>>),
+    context: SegmentContext,
+    group: ScopedReaderGroup,
+    config: StateConfig,
+    /// Where a group gets its state that has none.
+    new_storage: GroupStorage,
+    stream: Box<Stream>,
+    /// `None` if the state is in the stream, or nothing was read yet.
+    table: Option<Box<TableStore>>,
 }
 
 impl GroupStore {
     /// Opens the state of a group. Nothing is read yet. Each call takes at most the timeout of
-    /// `config`.
+    /// `config`, and the first that reads a state in a table twice as long.
     ///
     /// # Errors
     ///
-    /// [`StateError`]: its kind is [`NotFound`](pravega_sdk_types::ErrorKind::NotFound) if there is
-    /// no such group, and [`NoRuntime`](pravega_sdk_types::ErrorKind::NoRuntime) outside a tokio
-    /// runtime.
+    /// [`StateError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such group, and
+    /// [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime.
     ///
     /// # Cancel safety
     ///
@@ -48,34 +58,61 @@ impl GroupStore {
         group: &ScopedReaderGroup,
         config: StateConfig,
     ) -> Result<Self, StateError> {
-        let stream = group.state_stream();
-        let state = StateSynchronizer::open(context, &stream, GroupSerializer, config).await?;
-        Ok(Self { kind: Kind::Synchronizer(Box::new(state)) })
+        let (name, settings) = (group.state_stream(), config.clone());
+        let stream = StateSynchronizer::open(context.clone(), &name, KeptSerializer, settings);
+        let stream = Box::new(stream.await?);
+        let (group, new_storage) = (group.clone(), GroupStorage::default());
+        Ok(Self { context, group, config, new_storage, stream, table: None })
     }
 
-    /// Returns the segment that the state is kept in. A group that is deleted and created again has
-    /// another one.
+    /// Sets where a group gets its state that has none. Default: in its stream.
+    #[must_use]
+    pub fn with_new_storage(mut self, storage: GroupStorage) -> Self {
+        self.new_storage = storage;
+        self
+    }
+
+    /// Returns where the state is; `None` if the group has none, or it was not read yet.
+    #[must_use]
+    pub fn storage(&self) -> Option<GroupStorage> {
+        self.stream.state().map(|kept| match kept {
+            Kept::Here(_) => GroupStorage::Stream,
+            Kept::InTable(_) => GroupStorage::Table,
+        })
+    }
+
+    /// Returns the segment of the group's stream, beside which leases are. A group that is deleted
+    /// and created again has another one.
     #[must_use]
     pub fn segment(&self) -> &ScopedSegment {
-        match &self.kind {
-            Kind::Synchronizer(state) => state.segment(),
-        }
+        self.stream.segment()
+    }
+
+    /// Returns the segment of the table that the state is in; `None` if it is in the stream, or
+    /// nothing was read yet.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn table_segment(&self) -> Option<ScopedSegment> {
+        let table = self.group.state_table().segment_stream();
+        self.in_table().map(|segment| ScopedSegment::new(&table, segment))
     }
 
     /// Returns the copy of the state; `None` if the group has none, or it was not read yet.
     #[must_use]
     pub fn state(&self) -> Option<&ReaderGroupState> {
-        match &self.kind {
-            Kind::Synchronizer(state) => state.state(),
+        match (self.stream.state()?, &self.table) {
+            (Kept::Here(state), _) => Some(state),
+            (Kept::InTable(_), table) => table.as_ref().and_then(|table| table.state()),
         }
     }
 
     /// Returns the length of what was written since the state was last written as a whole, as far
-    /// as it was read, in bytes. No server is asked.
+    /// as it was read, in bytes; 0 if it never is. No server is asked.
     #[must_use]
     pub fn bytes_since_compaction(&self) -> u64 {
-        match &self.kind {
-            Kind::Synchronizer(state) => state.bytes_since_initial(),
+        match self.in_table() {
+            Some(_) => 0,
+            None => self.stream.bytes_since_initial(),
         }
     }
 
@@ -83,15 +120,53 @@ impl GroupStore {
     ///
     /// # Errors
     ///
-    /// As [`StateSynchronizer::initialize`].
+    /// As [`StateSynchronizer::initialize`]. A group without an id cannot have its state in a
+    /// table: [`InvalidArgument`](ErrorKind::InvalidArgument).
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the state may or may not be written.
     pub async fn initialize(&mut self, init: GroupInit) -> Result<Creation, StateError> {
-        match &mut self.kind {
-            Kind::Synchronizer(state) => state.initialize(GroupInitial::Init(init)).await,
+        let creation = match self.new_storage {
+            GroupStorage::Stream => {
+                let initial = KeptInitial::State(GroupInitial::Init(init));
+                self.stream.initialize(initial).await?
+            }
+            GroupStorage::Table => self.initialize_table(init).await?,
+        };
+        self.follow().await?;
+        Ok(creation)
+    }
+
+    /// Writes the state into a table, and then the mark. The table means nothing without the mark.
+    async fn initialize_table(&mut self, init: GroupInit) -> Result<Creation, StateError> {
+        let id = init.configuration.configuration().id();
+        if id.is_nil() {
+            let detail = "a group without an id cannot have its state in a table";
+            return Err(Failure::invalid(detail).into());
         }
+        self.stream.fetch().await?;
+        if self.stream.state().is_some() {
+            return Ok(Creation::AlreadyExisted);
+        }
+        let segment = segment_of(id);
+        let (context, config) = (self.context.clone(), &self.config);
+        let creating = TableStore::create(context, &self.group, segment, config, &init);
+        // Boxed, as the futures of programs would be large.
+        let creating = Box::pin(creating);
+        let table = within(self.config.timeout(), Outcome::Unknown, creating).await?;
+        let mark = TableMark { segment, configuration: init.configuration };
+        let creation = self.stream.initialize(KeptInitial::Table(Box::new(mark))).await?;
+        if self.in_table() == Some(segment) {
+            self.table = Some(Box::new(table));
+            return Ok(creation);
+        }
+        // Another client was faster, which has put the state into the stream.
+        let deleting = delete_segment(&self.context, &self.group, segment, &self.config);
+        if let Err(error) = deleting.await {
+            tracing::debug!(%error, group = %self.group, "a table that is not used is left");
+        }
+        Ok(creation)
     }
 
     /// Reads the state.
@@ -104,9 +179,13 @@ impl GroupStore {
     ///
     /// If the future is dropped, the copy is the latest state or an earlier one.
     pub async fn fetch(&mut self) -> Result<(), StateError> {
-        match &mut self.kind {
-            Kind::Synchronizer(state) => state.fetch().await,
-        }
+        let Some(table) = &mut self.table else {
+            fetch(&mut self.stream).await?;
+            return self.follow().await;
+        };
+        // The stream shows that the group is not deleted, and has nothing else that is new.
+        let (found, fetched) = join(fetch(&mut self.stream), Box::pin(table.fetch())).await;
+        found.and(fetched)
     }
 
     /// Changes the state: `prepare` looks at the latest state and pushes the updates to make, all
@@ -123,10 +202,21 @@ impl GroupStore {
     /// If the future is dropped, the updates may or may not be made.
     pub async fn change<R>(
         &mut self,
-        prepare: impl FnMut(&ReaderGroupState, &mut Vec<GroupUpdate>) -> R,
+        mut prepare: impl FnMut(&ReaderGroupState, &mut Vec<GroupUpdate>) -> R,
     ) -> Result<R, StateError> {
-        match &mut self.kind {
-            Kind::Synchronizer(state) => state.update(prepare).await,
+        if self.in_table().is_none() {
+            let changed = self.stream.update(|kept, updates| match kept {
+                Kept::Here(state) => Some(prepare(state, updates)),
+                Kept::InTable(_) => None,
+            });
+            if let Some(result) = changed.await? {
+                return Ok(result);
+            }
+        }
+        self.follow().await?;
+        match &mut self.table {
+            Some(table) => Box::pin(table.change(prepare)).await,
+            None => Err(without_table().into()),
         }
     }
 
@@ -143,12 +233,21 @@ impl GroupStore {
     ///
     /// If the future is dropped, the update may or may not be made.
     pub async fn report(&mut self, update: GroupUpdate) -> Result<(), StateError> {
-        match &mut self.kind {
-            Kind::Synchronizer(state) => state.update_unconditionally(vec![update]).await,
+        if self.stream.state().is_none() {
+            let fetched = fetch(&mut self.stream).await;
+            // An entry that does not fit says nothing about where the state is.
+            if self.stream.state().is_none() {
+                fetched?;
+            }
         }
+        if self.in_table().is_none() {
+            return self.stream.update_unconditionally(vec![update]).await;
+        }
+        self.change(|_, updates| updates.push(update.clone())).await
     }
 
-    /// Writes the state as a whole, so that what was written before it is not needed.
+    /// Writes the state as a whole, so that what was written before it is not needed. Nothing is
+    /// done if the state is in a table.
     ///
     /// # Errors
     ///
@@ -158,11 +257,60 @@ impl GroupStore {
     ///
     /// If the future is dropped, the state may or may not be written.
     pub async fn compact(&mut self) -> Result<(), StateError> {
-        let whole = |state: &ReaderGroupState| GroupInitial::Compact(Box::new(state.clone()));
-        match &mut self.kind {
-            Kind::Synchronizer(state) => {
-                state.compact(|latest| Some(whole(latest))).await.map(|_| ())
-            }
-        }
+        let whole = |kept: &Kept| match kept {
+            Kept::Here(state) => Some(KeptInitial::State(GroupInitial::Compact(state.clone()))),
+            Kept::InTable(_) => None,
+        };
+        self.stream.compact(whole).await.map(|_| ())
     }
+
+    /// Returns the segment of the table that the state is in, if it is in one.
+    fn in_table(&self) -> Option<SegmentId> {
+        segment_in(&self.stream)
+    }
+
+    /// Opens the table that the state is in, if it is in one, and reads the state.
+    async fn follow(&mut self) -> Result<(), StateError> {
+        let Some(segment) = self.in_table().filter(|_| self.table.is_none()) else {
+            return Ok(());
+        };
+        let opening = TableStore::open(self.context.clone(), &self.group, segment, &self.config);
+        let opening = Box::pin(opening);
+        let table = within(self.config.timeout(), Outcome::NotApplied, opening).await?;
+        self.table = Some(Box::new(table));
+        Ok(())
+    }
+}
+
+type Stream = StateSynchronizer<Kept, KeptSerializer>;
+
+/// Reads the stream. After a mark it is of no interest what else is in it.
+async fn fetch(stream: &mut Stream) -> Result<(), StateError> {
+    match stream.fetch().await {
+        Err(error) if error.kind() == ErrorKind::Corrupt && segment_in(stream).is_some() => Ok(()),
+        fetched => fetched,
+    }
+}
+
+/// Returns the segment of the table that the stream names.
+fn segment_in(stream: &Stream) -> Option<SegmentId> {
+    match stream.state()? {
+        Kept::Here(_) => None,
+        Kept::InTable(segment) => Some(*segment),
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    outcome: Outcome,
+    work: impl Future<Output = Result<T, StateError>>,
+) -> Result<T, StateError> {
+    timeout(limit, work).await.unwrap_or_else(|_| {
+        let detail = format_args!("it was not done within {limit:?}");
+        Err(Failure::new(ErrorKind::Timeout, outcome, detail).into())
+    })
+}
+
+fn without_table() -> Failure {
+    Failure::new(ErrorKind::NotFound, Outcome::NotApplied, "the group has no table")
 }

@@ -57,13 +57,25 @@ impl Java {
 
     /// Executes a command about a group, and returns the answer.
     pub(super) async fn ask(&self, group: &ScopedReaderGroup, words: &[&str]) -> String {
+        match self.attempt(group, words).await {
+            Ok(answer) => answer,
+            failed => panic!("{words:?}: {failed:?}\n{}", self.errors()),
+        }
+    }
+
+    /// As [`Self::ask`], of a command that may fail: then it returns the error.
+    pub(super) async fn attempt(
+        &self,
+        group: &ScopedReaderGroup,
+        words: &[&str],
+    ) -> Result<String, String> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         self.output.lock().unwrap().answers.insert(number, answer);
         let line = format!("{number} {} {}\n", group.group(), words.join(" "));
         self.commands.lock().await.write_all(line.as_bytes()).await.unwrap();
         match timeout(program::LIMIT, answered).await {
-            Ok(Ok(Ok(answer))) => answer,
+            Ok(Ok(answer)) => answer,
             other => panic!("{words:?}: {other:?}\n{}", self.errors()),
         }
     }

@@ -10,3 +10,4 @@ mod member;
 mod mixed;
 mod offline;
 mod orders;
+mod tables;

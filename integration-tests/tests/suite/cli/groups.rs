@@ -80,6 +80,26 @@ async fn a_group_is_created_described_and_deleted_at_the_terminal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_group_in_a_table_is_created_described_and_deleted_at_the_terminal() {
+    let (stream, group) = place();
+    let create = ["group", "create", &group, "--stream", &stream, "--store", "table"];
+    assert_eq!(stderr(&pravega(&create)), format!("created group {group}\n"));
+    assert_eq!(stderr(&pravega(&create)), format!("group {group} already exists\n"));
+    let refused = fails(4, &["group", "create", &group, "--stream", &stream]);
+    assert!(refused.contains("differs in: the storage"), "{refused}");
+    join(&group, &stream, "r1").await;
+    let described = &json(&["group", "describe", &group])[0];
+    assert_eq!((&described["store"], &described["readers"][0]), (&"table".into(), &"r1".into()));
+    let other = format!("{group}-other");
+    good(&["group", "create", &other, "--stream", &stream]);
+    assert_eq!(json(&["group", "describe", &other])[0]["store"], "stream");
+    good(&["group", "offline", &group, "r1"]);
+    good(&["group", "reset", &group, "--from", "tail"]);
+    good(&["group", "delete", &group]);
+    assert!(fails(3, &["group", "describe", &group]).contains(&group));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_names_the_readers_that_hold_it_up_until_they_are_taken_offline() {
     let (stream, group) = place();
     good(&["group", "create", &group, "--stream", &stream, "--checkpoint-interval", "never"]);

@@ -11,7 +11,7 @@ use pravega_sdk_types::{
     ScopedSegment, SegmentId, SegmentOffset,
 };
 
-use super::support::{Reader, at, group_of, in_scope_of, quick, segment, write};
+use super::support::{Reader, at, create, group_of, in_scope_of, quick, segment, write};
 
 /// Longer than a call takes, shorter than a test should.
 const SHORT: Duration = Duration::from_millis(500);
@@ -41,7 +41,7 @@ async fn a_checkpoint_has_the_positions_of_all_readers_and_begins_another_group(
     let kept = Checkpoint::from_bytes(&checkpoint.to_bytes().unwrap()).unwrap();
     let configuration = ReaderGroupConfiguration::from_checkpoint(&kept).unwrap();
     let later = in_scope_of(&stream, "later");
-    let (later, _) = factory.create_reader_group(&later, &configuration).await.unwrap();
+    let (later, _) = create(&factory, &later, &configuration).await.unwrap();
     assert_eq!(later.stream_cuts().await.unwrap(), kept.cuts());
 }
 
@@ -151,7 +151,7 @@ async fn cuts_between_two_scales_cover_the_key_space_and_a_group_reads_on_from_t
         .with_starts(tail.unwrap().from.bounded().cloned())
         .unwrap();
     let name = in_scope_of(&stream, "billing");
-    let (group, _) = factory.create_reader_group(&name, &begin).await.unwrap();
+    let (group, _) = create(&factory, &name, &begin).await.unwrap();
     write(&factory, &stream, 10).await;
     let mut reader = Reader::join(&factory, &group, "r1").await;
     assert_eq!(reader.open.len(), 2);
@@ -174,7 +174,7 @@ async fn cuts_between_two_scales_cover_the_key_space_and_a_group_reads_on_from_t
 
     let configuration = begin.with_starts(checkpoint.cuts().to_vec()).unwrap();
     let later = in_scope_of(&stream, "later");
-    let (later, _) = factory.create_reader_group(&later, &configuration).await.unwrap();
+    let (later, _) = create(&factory, &later, &configuration).await.unwrap();
     let mut next = Reader::join(&factory, &later, "r1").await;
     assert_eq!(next.open, [(left.clone(), Offset(0))], "the other was read");
     next.machine.handle_sealed_end(&left);

@@ -14,7 +14,7 @@ use pravega_sdk_types::{
 };
 use uuid::Uuid;
 
-use super::support::{at, group_of, in_scope_of, new_group, quick, segment, write};
+use super::support::{at, create, group_of, in_scope_of, new_group, quick, segment, write};
 
 #[tokio::test]
 async fn a_group_is_created_once_listed_opened_by_its_name_and_deleted() {
@@ -23,7 +23,7 @@ async fn a_group_is_created_once_listed_opened_by_its_name_and_deleted() {
     let name = in_scope_of(&stream, "billing");
     assert_eq!(factory.reader_group(&name).await.unwrap_err().kind(), ErrorKind::NotFound);
     let (factory, group, configuration) = new_group(&stream, "billing").await;
-    let (_, again) = factory.create_reader_group(&name, &configuration).await.unwrap();
+    let (_, again) = create(&factory, &name, &configuration).await.unwrap();
     assert_eq!(again, Creation::AlreadyExisted);
 
     let described = factory.reader_group(&name).await.unwrap().describe().await.unwrap();
@@ -57,7 +57,7 @@ async fn a_group_of_another_configuration_is_refused_unless_any_will_do() {
     let (factory, group, configuration) = new_group(&stream, "billing").await;
     let nine_seconds = std::time::Duration::from_secs(9);
     let other = configuration.with_automatic_checkpoint_interval(Some(nine_seconds));
-    let refused = factory.create_reader_group(group.group(), &other).await.unwrap_err();
+    let refused = create(&factory, group.group(), &other).await.unwrap_err();
     assert_eq!(
         (refused.kind(), refused.outcome()),
         (ErrorKind::AlreadyExists, Outcome::NotApplied)
@@ -83,7 +83,7 @@ async fn a_group_whose_creator_ended_in_the_middle_is_repaired_by_the_next_clien
     }
     let opened = factory.reader_group(&one).await.unwrap();
     assert_eq!(opened.describe().await.unwrap().unassigned.len(), 2);
-    let (created, creation) = factory.create_reader_group(&two, &configuration).await.unwrap();
+    let (created, creation) = create(&factory, &two, &configuration).await.unwrap();
     assert_eq!(creation, Creation::Created);
     assert_eq!(created.describe().await.unwrap().unassigned.len(), 2);
 }
@@ -94,7 +94,7 @@ async fn many_clients_that_create_a_group_at_once_get_the_same_one() {
     let stream = new_stream(factory.controller(), 3).await;
     let name = in_scope_of(&stream, "billing");
     let configuration = quick(std::slice::from_ref(&stream));
-    let creating = (0..8).map(|_| factory.create_reader_group(&name, &configuration));
+    let creating = (0..8).map(|_| create(&factory, &name, &configuration));
     let groups = futures_util::future::try_join_all(creating).await.unwrap();
     let created = groups.iter().filter(|(_, creation)| *creation == Creation::Created).count();
     assert_eq!(created, 1);
@@ -129,7 +129,7 @@ async fn a_group_reads_parts_of_many_streams_in_several_scopes() {
     assert_eq!(parts[2].to, cut(100).into());
     let configuration = ReaderGroupConfiguration::bounded(parts).unwrap();
     let name = in_scope_of(&head, "wide");
-    let (group, _) = factory.create_reader_group(&name, &configuration).await.unwrap();
+    let (group, _) = create(&factory, &name, &configuration).await.unwrap();
     let described = group.describe().await.unwrap();
     let places_of = |stream: &ScopedStream| -> Vec<(i64, Option<SegmentOffset>)> {
         let places = described.unassigned.iter();
@@ -149,7 +149,7 @@ async fn refused(entry: GroupStream) -> ReaderGroupError {
     let scope = new_scope(factory.controller()).await;
     let name = pravega_sdk_types::ScopedReaderGroup::new(scope, unique("g").parse().unwrap());
     let configuration = ReaderGroupConfiguration::bounded([entry]).unwrap();
-    let error = factory.create_reader_group(&name, &configuration).await.unwrap_err();
+    let error = create(&factory, &name, &configuration).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotApplied, "{error}");
     let found = factory.controller().reader_group_configuration(&name).await.unwrap_err();
     assert_eq!(found.kind(), ErrorKind::NotFound, "nothing was created");

@@ -13,7 +13,7 @@ use pravega_sdk_types::{
 };
 use tokio::time::timeout;
 
-use super::support::{Reader, group_of, in_scope_of, quick, segment, write};
+use super::support::{Reader, create, group_of, in_scope_of, quick, segment, write};
 
 #[tokio::test]
 async fn unread_bytes_are_those_of_the_group_of_each_reader_and_of_each_segment() {
@@ -73,7 +73,7 @@ async fn only_what_is_before_the_end_of_a_group_is_unread() {
     let part = GroupStream { stream: stream.clone(), from: cut(20), to: cut(100) };
     let configuration = ReaderGroupConfiguration::bounded([part]).unwrap();
     let name = in_scope_of(&stream, "bounded");
-    let (group, _) = factory.create_reader_group(&name, &configuration).await.unwrap();
+    let (group, _) = create(&factory, &name, &configuration).await.unwrap();
     assert_eq!(group.unread_bytes().await.unwrap().total(), 80);
 }
 

@@ -13,7 +13,7 @@ use pravega_sdk_types::{
     StreamCut,
 };
 
-use super::support::{Reader, at, group_of, quick, segment, write};
+use super::support::{Reader, at, create, group_of, quick, segment, write};
 
 async fn store(
     factory: &pravega_sdk_client_factory::ClientFactory,
@@ -201,7 +201,7 @@ async fn a_group_that_was_created_again_is_not_reset_by_a_handle_of_the_old_one(
     let (factory, stream, old) = group_of(1).await;
     old.delete().await.unwrap();
     let configuration = quick(std::slice::from_ref(&stream));
-    let (new, _) = factory.create_reader_group(old.group(), &configuration).await.unwrap();
+    let (new, _) = create(&factory, old.group(), &configuration).await.unwrap();
     let known = new.configuration().await.unwrap();
     let changed = configuration.with_refresh_interval(Duration::from_millis(70));
     let error = old.reset(&changed).await.unwrap_err();

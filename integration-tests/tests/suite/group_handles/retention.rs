@@ -6,7 +6,7 @@ use pravega_sdk_types::{
     BoundedCut, ErrorKind, GroupRetention, Offset, Outcome, ScopedStream, SegmentId,
 };
 
-use super::support::{Reader, in_scope_of, quick, segment, write};
+use super::support::{Reader, create, in_scope_of, quick, segment, write};
 
 fn cut(stream: &ScopedStream, offset: i64) -> BoundedCut {
     BoundedCut::new(stream.clone(), [(SegmentId::from(0), Offset(offset))]).unwrap()
@@ -20,7 +20,7 @@ async fn group_with(
     write(&factory, &stream, 10).await;
     let configuration = quick(std::slice::from_ref(&stream)).with_retention(retention);
     let name = in_scope_of(&stream, "keeper");
-    let (group, _) = factory.create_reader_group(&name, &configuration).await.unwrap();
+    let (group, _) = create(&factory, &name, &configuration).await.unwrap();
     (factory, stream, group)
 }
 

@@ -7,7 +7,8 @@ use pravega_sdk_controller_client::{Creation, Subscriber};
 use pravega_sdk_event_stream::{
     codec::Utf8,
     group::{
-        GroupInit, GroupSegment, GroupStore, GroupUpdate, ReaderGroup, ReaderGroupState,
+        GroupHandleConfig, GroupInit, GroupSegment, GroupStorage, GroupStore, GroupUpdate,
+        ReaderGroup, ReaderGroupError, ReaderGroupState,
         machine::{Effect, GroupReaderMachine, GroupReaderSettings, Moment},
     },
 };
@@ -18,6 +19,22 @@ use pravega_sdk_types::{
     SegmentOffset, StreamCut,
 };
 
+/// Where groups have their state: the tests are in the suite once for each.
+pub(super) fn storage() -> GroupStorage {
+    let is_in_tables = module_path!().contains("_in_tables");
+    if is_in_tables { GroupStorage::Table } else { GroupStorage::Stream }
+}
+
+/// Creates a group.
+pub(super) async fn create(
+    factory: &ClientFactory,
+    group: &ScopedReaderGroup,
+    configuration: &ReaderGroupConfiguration,
+) -> Result<(ReaderGroup, Creation), ReaderGroupError> {
+    let config = GroupHandleConfig::default().with_storage(storage());
+    factory.create_reader_group_with(group, configuration, config).await
+}
+
 pub(super) async fn new_group(
     stream: &ScopedStream,
     name: &str,
@@ -25,7 +42,7 @@ pub(super) async fn new_group(
     let factory = factory().await;
     let configuration = quick(std::slice::from_ref(stream));
     let group = in_scope_of(stream, name);
-    let (group, creation) = factory.create_reader_group(&group, &configuration).await.unwrap();
+    let (group, creation) = create(&factory, &group, &configuration).await.unwrap();
     assert_eq!(creation, Creation::Created);
     (factory, group, configuration)
 }

@@ -15,8 +15,8 @@ use pravega_sdk_types::{
 };
 
 use super::support::{
-    Reader, by_key, configuration, expected, lens, next_event, next_within, read_all, segment,
-    write,
+    Reader, by_key, configuration, create, expected, lens, next_event, next_within, read_all,
+    segment, write,
 };
 
 async fn group_from(
@@ -31,7 +31,7 @@ async fn group_from(
         .with_refresh_interval(quick.refresh_interval())
         .with_automatic_checkpoint_interval(quick.automatic_checkpoint_interval());
     let group = ScopedReaderGroup::new(stream.scope().clone(), unique("group").parse().unwrap());
-    factory.create_reader_group(&group, &configuration).await.unwrap().0
+    create(factory, &group, &configuration).await
 }
 
 /// Opens readers that take their parts, as they wait for each other.

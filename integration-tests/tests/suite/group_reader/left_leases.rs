@@ -183,7 +183,11 @@ async fn the_lease_of_an_open_that_failed_or_was_dropped_is_removed() {
         let cut = Arc::clone(&is_cut);
         // The reader has a lease and cannot join.
         let rule = move |frame: &Frame| match &frame.command {
-            WireCommand::SetupAppend(_) if cut.load(Ordering::SeqCst) => Fate::Lose,
+            WireCommand::SetupAppend(_) | WireCommand::UpdateTableEntries(_)
+                if cut.load(Ordering::SeqCst) =>
+            {
+                Fate::Lose
+            }
             _ => Fate::Forward,
         };
         let store = store_of(&factory, &group.state_stream()).await;

@@ -28,8 +28,8 @@ use pravega_sdk_wire_protocol::WireCommand;
 use tokio::time::timeout;
 
 use super::support::{
-    Reader, configuration, new_group, next, next_event, next_within, open, read_all, state, store,
-    update, write,
+    Reader, configuration, create, new_group, next, next_event, next_within, open, read_all, state,
+    store, update, write,
 };
 
 pub(super) const LEASE: Duration = Duration::from_secs(2);
@@ -89,7 +89,7 @@ async fn a_group_that_was_deleted_and_created_again_has_readers_with_leases() {
     write(&factory, &stream, 0..10).await;
     for _ in 0..3 {
         let configuration = configuration(&stream);
-        let (group, _) = factory.create_reader_group(&name, &configuration).await.unwrap();
+        let group = create(&factory, &name, &configuration).await;
         let mut reader = open_leased(&factory, &name, "one").await;
         for _ in 0..10 {
             next_event(&mut reader).await;

@@ -6,8 +6,8 @@ use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_event_stream::{
     codec::Utf8,
     group::{
-        GroupEvent, GroupInit, GroupItem, GroupReader, GroupReaderError, GroupStore, GroupUpdate,
-        ReaderGroupState,
+        GroupEvent, GroupHandleConfig, GroupInit, GroupItem, GroupReader, GroupReaderError,
+        GroupStorage, GroupStore, GroupUpdate, ReaderGroup, ReaderGroupState,
     },
 };
 use pravega_sdk_integration_tests::harness::{FAR, unique};
@@ -20,6 +20,12 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 pub(super) type Reader = GroupReader<Utf8>;
+
+/// Where groups have their state: the tests are in the suite once for each.
+pub(super) fn storage() -> GroupStorage {
+    let is_in_tables = module_path!().contains("_in_tables");
+    if is_in_tables { GroupStorage::Table } else { GroupStorage::Stream }
+}
 
 /// A configuration with which everything happens soon.
 pub(super) fn configuration(stream: &ScopedStream) -> ReaderGroupConfiguration {
@@ -42,8 +48,19 @@ pub(super) async fn new_group(
     let registered = factory.controller().create_reader_group(&group, &configuration).await;
     let starts = (0..segments).map(|number| (segment(stream, number).into(), at(0)));
     let init = GroupInit { ends, ..GroupInit::new(registered.unwrap(), starts) };
-    store(factory, &group).await.initialize(init).await.unwrap();
+    let mut store = store(factory, &group).await.with_new_storage(storage());
+    store.initialize(init).await.unwrap();
     group
+}
+
+/// Creates a group by its handle.
+pub(super) async fn create(
+    factory: &ClientFactory,
+    group: &ScopedReaderGroup,
+    configuration: &ReaderGroupConfiguration,
+) -> ReaderGroup {
+    let config = GroupHandleConfig::default().with_storage(storage());
+    factory.create_reader_group_with(group, configuration, config).await.unwrap().0
 }
 
 pub(super) fn segment(stream: &ScopedStream, number: i64) -> ScopedSegment {

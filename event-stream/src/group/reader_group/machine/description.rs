@@ -10,6 +10,7 @@ use super::positions::Positions;
 use crate::group::{
     liveness::LeaseValue,
     state::{CheckpointState, ReaderGroupState, SegmentOffsets},
+    storage::GroupStorage,
 };
 
 /// A reader group at one moment.
@@ -33,6 +34,9 @@ use crate::group::{
 pub struct GroupDescription {
     /// The configuration, with the id and the generation of the group.
     pub configuration: ReaderGroupConfiguration,
+    /// Where the state of the group is kept. [`GroupDescription::of`] does not know it, and says
+    /// the stream.
+    pub storage: GroupStorage,
     /// True while the configuration changes. It stays so if the client that changes it ends in the
     /// middle, until the next change.
     pub is_updating_configuration: bool,
@@ -129,6 +133,7 @@ impl GroupDescription {
         let checkpoints = state.checkpoints();
         Self {
             configuration: state.configuration().clone(),
+            storage: GroupStorage::default(),
             is_updating_configuration: state.is_updating_configuration(),
             readers: state.readers().map(member).collect(),
             unassigned: places(state.unassigned(), state),

@@ -12,5 +12,5 @@ mod compact;
 mod configuration;
 mod init;
 mod initial;
-mod parts;
+pub(super) mod parts;
 mod update;

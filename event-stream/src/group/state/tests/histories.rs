@@ -10,7 +10,7 @@ const READERS: [&str; 3] = ["a", "b", "c"];
 const CHECKPOINTS: [&str; 3] = ["x", "y", "z_SILENT_"];
 
 /// Some update, with names and numbers of which few exist.
-fn any_update() -> impl Strategy<Value = GroupUpdate> {
+pub(super) fn any_update() -> impl Strategy<Value = GroupUpdate> {
     let reader = || prop::sample::select(&READERS[..]);
     let checkpoint = || prop::sample::select(&CHECKPOINTS[..]);
     let offset = || -1..20_i64;

@@ -1,6 +1,7 @@
 //! The state of a group: each update in each kind of state, histories, bytes.
 
 mod bytes;
+mod entries;
 mod histories;
 mod shares;
 mod table;
@@ -12,8 +13,8 @@ use pravega_sdk_types::{
 };
 
 use super::{
-    GroupInit, GroupSegment, GroupUpdate, ReaderGroupState, SegmentCompletion, SegmentOffsets,
-    SegmentRelease,
+    GroupInit, GroupSegment, GroupUpdate, GroupUpdateError, ReaderGroupState, SegmentCompletion,
+    SegmentOffsets, SegmentRelease,
 };
 
 /// A segment by its number.
