@@ -180,6 +180,8 @@ fn tables(table: &TableSegment) {
 
 fn synchronizers(mut table: TableSynchronizer<Utf8, Utf8>) {
     send(TableSynchronizer::open(any(), any(), Utf8, Utf8, any()));
+    send(TableSynchronizer::open_existing(any(), any(), Utf8, Utf8, any()));
+    send(TableSynchronizer::delete(any(), any(), any()));
     send(table.fetch());
     send(table.update(|changes| changes.put("key", "value")));
     send(table.clean());

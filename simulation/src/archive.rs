@@ -1,5 +1,5 @@
 //! Every byte that the segments of a cluster have ever had, those of truncated and deleted segments
-//! included.
+//! included, and the entries of its tables.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,10 +7,14 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use pravega_sdk_server_core::record::Record;
 
+/// Keys and values that were put together, and the time since the begin of the cluster.
+pub(crate) type Puts = (Duration, Vec<(Bytes, Bytes)>);
+
 /// The bytes of all segments, from the records of the server.
 #[derive(Debug, Default)]
 pub(crate) struct Archive {
     segments: BTreeMap<ByteString, Vec<(Duration, Bytes)>>,
+    tables: BTreeMap<ByteString, Vec<Puts>>,
 }
 
 impl Archive {
@@ -25,8 +29,16 @@ impl Archive {
                 let pieces = pieces.into_iter().map(|(_, piece)| (at, piece));
                 self.segments.entry(target).or_default().extend(pieces);
             }
+            Record::Put { segment, entries, .. } => {
+                self.tables.entry(segment).or_default().push((at, entries));
+            }
             _ => {}
         }
+    }
+
+    /// The entries that were ever put into a table.
+    pub(crate) fn puts(&self, segment: &str) -> &[Puts] {
+        self.tables.get(segment).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The bytes that a segment has ever had, from its start.

@@ -35,6 +35,13 @@ impl World {
         self.lock().cluster.archive.pieces(&segment.to_string()).to_vec()
     }
 
+    /// The entries that were ever put into a table segment, those that were put together with their
+    /// time since the begin of the cluster.
+    #[must_use]
+    pub fn table_puts(&self, segment: &ScopedSegment) -> Vec<(Duration, Vec<(Bytes, Bytes)>)> {
+        self.lock().cluster.archive.puts(&segment.to_string()).to_vec()
+    }
+
     /// The predecessors of every segment that a stream has or had, but for those that have none.
     #[must_use]
     pub fn predecessors(&self, stream: &ScopedStream) -> BTreeMap<SegmentId, Vec<SegmentId>> {

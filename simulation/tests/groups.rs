@@ -34,6 +34,7 @@ fn each_event_is_read_once_but_for_the_readers_that_died_and_checkpoints_divide_
         "reader told that it is offline",
         "request about a lease lost",
         "segment moved",
+        "state in a table",
         "state of the group moved",
         "store down",
         "stream scaled",

@@ -481,12 +481,18 @@ impl Handles {
         let context = client.segment_context();
         let opened = TableSynchronizer::open(context, name, Utf8, Utf8, config());
         log.see("synchronizers: TableSynchronizer::open", opened).await;
+        let context = client.segment_context();
+        let opened = TableSynchronizer::open_existing(context, name, Utf8, Utf8, config());
+        log.see("synchronizers: TableSynchronizer::open_existing", opened).await;
         let (mut table, other) = (self.synchronizers.remove(0), self.synchronizers.remove(0));
         log.see("synchronizers: table.fetch", table.fetch()).await;
         let updated = table.update(|changes| changes.put("key", "new"));
         log.see("synchronizers: table.update", updated).await;
         log.see("synchronizers: table.clean", table.clean()).await;
         log.see("synchronizers: table.close", other.close()).await;
+        let (context, config) = (client.segment_context(), config());
+        let deleted = TableSynchronizer::delete(context, name, &config);
+        log.see("synchronizers: TableSynchronizer::delete", deleted).await;
     }
 
     async fn use_recipes(&mut self, log: &mut Log) {

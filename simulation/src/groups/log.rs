@@ -7,8 +7,10 @@ use std::{
     time::Duration,
 };
 
-use bytes::BytesMut;
-use pravega_sdk_event_stream::group::{GroupInitial, GroupUpdate, ReaderGroupState};
+use bytes::{Bytes, BytesMut};
+use pravega_sdk_event_stream::group::{
+    GroupInitial, GroupUpdate, ReaderGroupState, state_of_entries, take_table_attempts,
+};
 use pravega_sdk_table_synchronizer::StateEntry;
 use pravega_sdk_types::{Offset, ScopedSegment, SegmentId};
 use pravega_sdk_wire_protocol::event::{self, EVENT_HEADER_LEN};
@@ -122,19 +124,86 @@ pub(super) fn steps(world: &World, segment: &ScopedSegment, shared: &Shared) -> 
                     for bytes in updates {
                         let Some(before) = state.clone() else { continue };
                         let update = GroupUpdate::from_bytes(&bytes).expect("an update");
-                        let mut after = (*before).clone();
-                        if let Err(error) = after.apply(update.clone()) {
-                            shared.say("C7", format!("{update:?} does not fit: {error}"));
-                        }
-                        let after = Rc::new(after);
-                        state = Some(Rc::clone(&after));
-                        steps.push(Step { at, update, before, after });
+                        let step = step(at, update, before, shared);
+                        state = Some(Rc::clone(&step.after));
+                        steps.push(step);
                     }
                 }
             }
         }
     }
     steps
+}
+
+fn step(at: Duration, update: GroupUpdate, before: Rc<ReaderGroupState>, shared: &Shared) -> Step {
+    let mut after = (*before).clone();
+    if let Err(error) = after.apply(update.clone()) {
+        shared.say("C7", format!("{update:?} does not fit: {error}"));
+    }
+    Step { at, update, before, after: Rc::new(after) }
+}
+
+/// As [`steps`], of a state in a table: the updates are those that clients have tried, and the
+/// entries of the table must be the state after them.
+pub(super) fn steps_in_table(world: &World, table: &ScopedSegment, shared: &Shared) -> Vec<Step> {
+    let attempts = take_table_attempts().into_iter().map(|mut attempt| {
+        attempt.entries.sort();
+        (attempt.entries, attempt.updates)
+    });
+    let attempts: BTreeMap<_, _> = attempts.collect();
+    let (mut steps, mut state) = (Vec::new(), None::<Rc<ReaderGroupState>>);
+    let mut entries: BTreeMap<Bytes, Bytes> = BTreeMap::new();
+    for (at, puts) in world.table_puts(table) {
+        let mut changed: Vec<_> = puts.iter().filter_map(of_state).collect();
+        changed.sort();
+        if changed.is_empty() {
+            continue;
+        }
+        let Some(updates) = attempts.get(&changed) else {
+            shared.say("C7", format!("no client has tried what was put at {at:?}"));
+            continue;
+        };
+        for update in updates.iter().cloned() {
+            match (state.take(), update) {
+                (None, GroupUpdate::Init(init)) => {
+                    state = Some(Rc::new(ReaderGroupState::new(init)));
+                }
+                (None, update) => shared.say("C7", format!("{update:?} before there is a state")),
+                (Some(before), update) => {
+                    let step = step(at, update, before, shared);
+                    state = Some(Rc::clone(&step.after));
+                    steps.push(step);
+                }
+            }
+        }
+        for (key, value) in changed {
+            match value {
+                Some(value) => drop(entries.insert(key, value)),
+                None => drop(entries.remove(&key)),
+            }
+        }
+        let stored = entries.iter().map(|(key, value)| (key.clone(), value.clone()));
+        let (stored, state) = (state_of_entries(stored), state.as_deref());
+        let is_same = match (&stored, state) {
+            (Some(stored), Some(state)) => {
+                owners(stored) == owners(state) && stored.checkpoints() == state.checkpoints()
+            }
+            _ => false,
+        };
+        if !is_same {
+            shared.say("C7", format!("at {at:?} the table has {stored:?} instead of {state:?}"));
+        }
+    }
+    steps
+}
+
+/// An entry of a synchronizer's table that is one of its program, with its value.
+fn of_state((key, value): &(Bytes, Bytes)) -> Option<(Bytes, Option<Bytes>)> {
+    const ENTRY: u8 = 1;
+    const PRESENT: u8 = 1;
+    let is_entry = key.first() == Some(&ENTRY);
+    let value = (value.first() == Some(&PRESENT)).then(|| value.slice(1..));
+    is_entry.then(|| (key.slice(1..), value))
 }
 
 /// The segments without a reader, and those of each reader, with their offsets.

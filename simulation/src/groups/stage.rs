@@ -10,7 +10,9 @@ use std::{
 use bytes::BytesMut;
 use pravega_sdk_event_stream::{
     SegmentContext,
-    group::{GroupInit, GroupStore, GroupUpdate, ReaderGroupState},
+    group::{
+        GroupInit, GroupStorage, GroupStore, GroupUpdate, ReaderGroupState, keep_table_attempts,
+    },
 };
 use pravega_sdk_segment_client::StoreConfig;
 use pravega_sdk_table_synchronizer::StateConfig;
@@ -23,13 +25,14 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
+use uuid::Uuid;
 
 use super::{
     bug::Bug,
     checkpoints::check_checkpoints,
     checks::{Content, check_order, check_tenures},
     deaths::{Times, check_deaths},
-    log::{Log, Shared, Step, steps},
+    log::{Log, Shared, Step, steps, steps_in_table},
     readers::{End, Life},
     tenures::{assign, tenures},
 };
@@ -52,8 +55,11 @@ pub(super) struct Stage {
     controller: Arc<SimController>,
     pub(super) stream: ScopedStream,
     group: ScopedReaderGroup,
-    /// The segment of the group's state.
+    /// The segment of the group's stream.
     pub(super) state: ScopedSegment,
+    pub(super) storage: GroupStorage,
+    /// The segment of the table that the state is in, if it is in one.
+    pub(super) table: Option<ScopedSegment>,
     pub(super) shared: Shared,
     pub(super) begun: Instant,
     pub(super) stores: usize,
@@ -104,6 +110,12 @@ impl Stage {
             controller,
             stream: "sim/events".parse().expect("a name"),
             state: ScopedSegment::new(&group.state_stream(), SegmentId::from(0)),
+            // One seed in four.
+            storage: match seed % 4 {
+                3 => GroupStorage::Table,
+                _ => GroupStorage::Stream,
+            },
+            table: None,
             group,
             shared,
             begun: Instant::now(),
@@ -140,7 +152,7 @@ impl Stage {
         store
     }
 
-    async fn create_group(&self) {
+    async fn create_group(&mut self) {
         self.world.create_stream(&self.stream, self.segments);
         self.world.create_stream(&self.group.state_stream(), 1);
         let configuration = ReaderGroupConfiguration::new([self.stream.clone()])
@@ -151,8 +163,15 @@ impl Stage {
             let segment = ScopedSegment::new(&self.stream, segment.id);
             (segment.into(), Offset(0).into())
         });
-        let init = GroupInit::new(configuration, starts);
-        self.store().await.initialize(init).await.expect("the stores answer");
+        keep_table_attempts();
+        let id = Uuid::from_u128(1 << 64 | 7);
+        let init = GroupInit::new(configuration.with_identity(id, Some(0)), starts);
+        let mut store = self.store().await.with_new_storage(self.storage);
+        store.initialize(init).await.expect("the stores answer");
+        self.table = store.table_segment();
+        if self.table.is_some() {
+            self.world.count("state in a table");
+        }
     }
 
     pub(super) async fn run(mut self) -> Report {
@@ -308,7 +327,10 @@ impl Stage {
     fn check(&self) {
         let log = std::mem::take(&mut *self.shared.lock());
         self.shared.lock().violations.clone_from(&log.violations);
-        let steps = steps(&self.world, &self.state, &self.shared);
+        let steps = match &self.table {
+            Some(table) => steps_in_table(&self.world, table, &self.shared),
+            None => steps(&self.world, &self.state, &self.shared),
+        };
         let mut stored: BTreeMap<SegmentId, Vec<Offset>> = BTreeMap::new();
         for event in self.world.all_content(&self.stream) {
             stored.entry(event.segment).or_default().push(event.offset);

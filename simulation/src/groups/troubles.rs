@@ -28,7 +28,7 @@ impl Stage {
             }
             2 => self.create_checkpoint().await,
             3 if self.is_truncated => self.truncate(),
-            4 => {
+            4 if self.table.is_none() => {
                 self.store().await.compact().await.expect("the stores answer");
                 self.world.count("group compacted");
             }
@@ -62,7 +62,8 @@ impl Stage {
             Some(segment) if self.random.bool() => ScopedSegment::new(&self.stream, segment.id),
             _ => {
                 self.world.count("state of the group moved");
-                self.state.clone()
+                let table = self.table.clone().filter(|_| self.random.bool());
+                table.unwrap_or_else(|| self.state.clone())
             }
         };
         self.world.move_segment(&segment, self.random.usize(0..self.stores));
@@ -116,10 +117,15 @@ impl Stage {
     async fn delay_requests(&mut self) {
         let (from, draw) = (self.begun.elapsed(), self.random.u64(..));
         let state = self.state.to_string();
+        let table = self.table.as_ref().map(ToString::to_string);
         let late = self.world.hold(move |arrival| {
-            let is_change = is_about_lease(arrival) || arrival.is_append();
+            let is_put = matches!(arrival.command, WireCommand::UpdateTableEntries(_));
+            let is_change = is_about_lease(arrival) || arrival.is_append() || is_put;
             let is_drawn = (arrival.connection ^ draw).count_ones().is_multiple_of(2);
-            is_change && is_drawn && arrival.segment == Some(&*state)
+            let is_about_state = arrival
+                .segment
+                .is_some_and(|segment| segment == state || Some(segment) == table.as_deref());
+            is_change && is_drawn && is_about_state
         });
         sleep(Duration::from_millis(self.random.u64(100..8000))).await;
         (0..late.taken()).for_each(|_| self.world.count("group request late"));
@@ -179,7 +185,10 @@ impl Stage {
         self.world.lose_replies(move |departure| {
             let is_change = matches!(
                 departure.reply,
-                WireCommand::DataAppended(_) | WireCommand::ConditionalCheckFailed(_)
+                WireCommand::DataAppended(_)
+                    | WireCommand::ConditionalCheckFailed(_)
+                    | WireCommand::TableEntriesUpdated(_)
+                    | WireCommand::TableKeyBadVersion(_)
             );
             is_change && draws.u32(0..100) < lost
         })

@@ -437,6 +437,14 @@ pub(crate) const CALLS: &[Call] = calls! {
         let (name, config) = ("sim/agreed".parse().unwrap(), SynchronizerConfig::default());
         TableSynchronizer::open(c.context.clone(), &name, Utf8, Utf8, config).await
     };
+    "synchronizers: TableSynchronizer::open_existing": |c| { agreed(&c).await; } => {
+        let (name, config) = ("sim/agreed".parse().unwrap(), SynchronizerConfig::default());
+        TableSynchronizer::open_existing(c.context.clone(), &name, Utf8, Utf8, config).await
+    };
+    "synchronizers: TableSynchronizer::delete": |c| { agreed(&c).await; } => {
+        let (name, config) = ("sim/agreed".parse().unwrap(), SynchronizerConfig::default());
+        TableSynchronizer::delete(c.context.clone(), &name, &config).await
+    };
     "synchronizers: table.fetch": |c| { let mut t = agreed(&c).await; } => t.fetch().await;
     "synchronizers: table.update": |c| { let mut t = agreed(&c).await; } => {
         t.update(|changes| changes.put("key", "new")).await

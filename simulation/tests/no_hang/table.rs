@@ -295,6 +295,7 @@ pub(crate) const ROWS: &[Row] = &[
             "tables: table.get",
             "tables: items.next",
             "tables: deltas.next",
+            "synchronizers: TableSynchronizer::open_existing",
             "synchronizers: table.fetch",
             "synchronizers: table.clean",
             "key_value_tables: table.get",
@@ -426,7 +427,11 @@ pub(crate) const ROWS: &[Row] = &[
     },
     // As above, and then the table is looked for.
     Row {
-        calls: &["tables: table.delete", "tables: table.delete_if_empty"],
+        calls: &[
+            "tables: table.delete",
+            "tables: table.delete_if_empty",
+            "synchronizers: TableSynchronizer::delete",
+        ],
         ends: [
             fails(ConnectionLost, Unknown, ASK), fails(ConnectionLost, Unknown, ASK),
             fails(Timeout, Unknown, ASK), fails(Timeout, Unknown, ASK),
