@@ -10,8 +10,8 @@ use pravega_sdk_event_stream::{
     ReaderConfig, SegmentContext,
     codec::Raw,
     group::{
-        GroupInit, GroupItem, GroupReader, GroupReaderConfig, GroupStore, GroupUpdate,
-        ReaderGroupState,
+        GroupInit, GroupItem, GroupReader, GroupReaderConfig, GroupStorage, GroupStore,
+        GroupUpdate, ReaderGroupState,
     },
 };
 use pravega_sdk_simulation::{
@@ -25,6 +25,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
     time::{Instant, sleep},
 };
+use uuid::Uuid;
 
 /// A group of one stream, on servers without faults.
 struct Group {
@@ -36,7 +37,7 @@ struct Group {
 }
 
 impl Group {
-    async fn create(segments: u32, configure: Configure) -> Self {
+    async fn create(segments: u32, storage: GroupStorage, configure: Configure) -> Self {
         let world = World::new(3);
         let delay = (Duration::from_millis(1), Duration::from_millis(3));
         let slow = move || Faults { delay, ..Faults::default() };
@@ -52,8 +53,10 @@ impl Group {
             let segment = ScopedSegment::new(&group.stream, segment.id);
             (segment.into(), Offset(0).into())
         });
-        let init = GroupInit::new(configure(configuration), starts);
-        group.store().await.initialize(init).await.unwrap();
+        let configuration = configure(configuration).with_identity(Uuid::from_u128(7), Some(0));
+        let init = GroupInit::new(configuration, starts);
+        let mut store = group.store().await.with_new_storage(storage);
+        store.initialize(init).await.unwrap();
         group
     }
 
@@ -71,6 +74,8 @@ impl Group {
         GroupReader::open(self.context(), &self.name, &id, Raw, config).await.unwrap()
     }
 }
+
+const STORAGES: [GroupStorage; 2] = [GroupStorage::Stream, GroupStorage::Table];
 
 type Configure = fn(ReaderGroupConfiguration) -> ReaderGroupConfiguration;
 
@@ -110,32 +115,40 @@ fn a_hundred_readers_have_their_parts_of_a_thousand_segments_ten_seconds_after_t
     const READERS: u32 = 100;
     // Readers that start together each take a part.
     const DELAY: Duration = Duration::from_secs(3);
-    let (joined, settled) = block_on(async {
-        let group = Group::create(1000, |configuration| configuration).await;
-        let begun = Instant::now();
-        let mut opening = JoinSet::new();
-        for number in 0..READERS {
-            let reads = ReaderConfig::default().with_seed(number.into());
-            let config = GroupReaderConfig::default()
-                .with_reader(reads)
-                .with_initial_allocation_delay(DELAY);
-            let (context, name) = (group.context(), group.name.clone());
-            let id = format!("reader-{number:03}").parse().unwrap();
-            opening.spawn(async move {
-                GroupReader::open(context, &name, &id, Raw, config).await.unwrap()
-            });
-        }
-        let mut reading = JoinSet::new();
-        while let Some(reader) = opening.join_next().await {
-            reading.spawn(read(reader.unwrap()));
-        }
-        let joined = begun.elapsed();
-        let mut store = group.store().await;
-        (joined, until(&mut store, |state| is_fair(state, READERS as usize)).await)
-    });
+    let storage = GroupStorage::Stream;
+    let (joined, settled) = block_on(hundred_readers(storage, READERS, DELAY));
     println!("the last has joined after {joined:?}, settled {settled:?} later");
     assert!(joined < DELAY, "{joined:?}");
     assert!(settled <= Duration::from_secs(10), "{settled:?}");
+}
+
+/// Opens readers of a group of a thousand segments. Returns when the last of them has joined, and
+/// how long after that each has its part.
+async fn hundred_readers(
+    storage: GroupStorage,
+    count: u32,
+    delay: Duration,
+) -> (Duration, Duration) {
+    let group = Group::create(1000, storage, |configuration| configuration).await;
+    let begun = Instant::now();
+    let mut opening = JoinSet::new();
+    for number in 0..count {
+        let reads = ReaderConfig::default().with_seed(number.into());
+        let config =
+            GroupReaderConfig::default().with_reader(reads).with_initial_allocation_delay(delay);
+        let (context, name) = (group.context(), group.name.clone());
+        let id = format!("reader-{number:03}").parse().unwrap();
+        opening.spawn(
+            async move { GroupReader::open(context, &name, &id, Raw, config).await.unwrap() },
+        );
+    }
+    let mut reading = JoinSet::new();
+    while let Some(reader) = opening.join_next().await {
+        reading.spawn(read(reader.unwrap()));
+    }
+    let joined = begun.elapsed();
+    let mut store = group.store().await;
+    (joined, until(&mut store, |state| is_fair(state, count as usize)).await)
 }
 
 #[test]
@@ -149,8 +162,9 @@ fn the_segments_of_a_dead_reader_have_another_one_soon_after_its_lease_has_run_o
     };
     for readers in 2..6_u32 {
         for dead in 0..readers {
+            let storage = STORAGES[dead as usize % 2];
             let (removed, taken) = block_on(async {
-                let group = Group::create(24, configure).await;
+                let group = Group::create(24, storage, configure).await;
                 let config = || {
                     GroupReaderConfig::default()
                         .with_lease(Some(LEASE))
@@ -180,6 +194,10 @@ fn the_segments_of_a_dead_reader_have_another_one_soon_after_its_lease_has_run_o
 
 #[test]
 fn a_reader_of_a_group_with_a_thousand_segments_takes_less_than_16_mebibytes() {
+    STORAGES.into_iter().for_each(takes_less_than_16_mebibytes);
+}
+
+fn takes_less_than_16_mebibytes(storage: GroupStorage) {
     const LIMIT: u64 = 16 << 20;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -189,7 +207,7 @@ fn a_reader_of_a_group_with_a_thousand_segments_takes_less_than_16_mebibytes() {
     let configure: Configure = |configuration| {
         configuration.with_automatic_checkpoint_interval(Some(Duration::from_secs(2)))
     };
-    let group = runtime.block_on(Group::create(1000, configure));
+    let group = runtime.block_on(Group::create(1000, storage, configure));
     // The one reader has all segments, and a checkpoint has all positions.
     let mut kept = None;
     let alone = allocation_counter::measure(|| {
@@ -204,7 +222,7 @@ fn a_reader_of_a_group_with_a_thousand_segments_takes_less_than_16_mebibytes() {
             kept = Some(reader);
         });
     });
-    println!("{} bytes at most, {} in the end", alone.bytes_max, alone.bytes_current);
+    println!("{storage:?}: {} bytes at most, {} in the end", alone.bytes_max, alone.bytes_current);
     assert!(alone.bytes_max <= LIMIT, "{} bytes", alone.bytes_max);
 
     // A state with a hundred readers.
@@ -233,6 +251,6 @@ fn a_reader_of_a_group_with_a_thousand_segments_takes_less_than_16_mebibytes() {
             kept = Some(store);
         });
     });
-    println!("{} bytes at most, {} in the end", state.bytes_max, state.bytes_current);
+    println!("{storage:?}: {} bytes at most, {} in the end", state.bytes_max, state.bytes_current);
     assert!(state.bytes_max <= LIMIT, "{} bytes", state.bytes_max);
 }
