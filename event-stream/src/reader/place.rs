@@ -1,19 +1,20 @@
 //! Positions in a stream: its head and tail, an event, or a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use bytes::BytesMut;
 use futures_util::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 use pravega_sdk_controller_client::ControllerError;
 use pravega_sdk_segment_client::{
-    context::SegmentContext, error::ReadError, read::machine::StartOffset, request::AskError,
-    seeded_bugs::SeededBug,
+    context::SegmentContext, error::ReadError, read::machine::StartOffset, seeded_bugs::SeededBug,
 };
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, EventPointer, Offset, ScopedSegment, ScopedStream, SegmentId,
-    SegmentNumber, SegmentOffset, StreamPosition, Timestamp, Watermark,
+    SegmentOffset, StreamPosition, Timestamp,
 };
-use pravega_sdk_wire_protocol::{commands::StreamSegmentInfo, event};
+use pravega_sdk_wire_protocol::commands::StreamSegmentInfo;
 
 use super::{
     config::{ReadUntil, ReaderConfig},
@@ -21,7 +22,7 @@ use super::{
     epochs::{may_come, segments_beside},
     machine::{Bounds, Ends, Start},
 };
-use crate::time_window::not_a_watermark;
+use crate::time_window::newest_mark;
 
 /// How many segments are asked at once.
 const AT_ONCE: usize = 256;
@@ -51,7 +52,7 @@ pub(crate) async fn bounds_of(
     };
     let starts = match &start {
         Some(start) => cuts.starts_of(start),
-        None => starts_of(context, stream, &config.start).await?,
+        None => starts_of(context, stream, config).await?,
     };
     let end = match &config.end {
         ReadUntil::Sealed => return Ok(Bounds { starts, ends: None }),
@@ -87,7 +88,7 @@ async fn trusted_bounds(
         StreamPosition::Cut(cut) => {
             cut.positions().map(|(id, at)| Start::new(id, StartOffset::claimed(at))).collect()
         }
-        start => starts_of(context, stream, start).await?,
+        _ => starts_of(context, stream, config).await?,
     };
     let ends = match &config.end {
         ReadUntil::Sealed => None,
@@ -101,13 +102,15 @@ async fn trusted_bounds(
 async fn starts_of(
     context: &SegmentContext,
     stream: &ScopedStream,
-    start: &StreamPosition,
+    config: &ReaderConfig,
 ) -> Result<Vec<Start>, ReadError> {
-    let starts = match start {
+    let starts = match &config.start {
         StreamPosition::Head => known(&head_cut(context, stream).await?),
         StreamPosition::Tail => known(&tail_cut(context, stream).await?),
         StreamPosition::Event(pointer) => starts_at_event(context, stream, pointer).await?,
-        StreamPosition::Time(time) => starts_at_time(context, stream, *time).await?,
+        StreamPosition::Time(time) => {
+            starts_at_time(context, stream, *time, config.stall_timeout).await?
+        }
         other => {
             let detail = format_args!("readers cannot start at {other}");
             return Err(ReadError::invalid(detail).with_stream(stream));
@@ -281,11 +284,10 @@ async fn starts_at_time(
     context: &SegmentContext,
     stream: &ScopedStream,
     time: Timestamp,
+    limit: Duration,
 ) -> Result<Vec<(SegmentId, StartOffset)>, ReadError> {
     let head = head_cut(context, stream).await?;
-    let mark =
-        watermarks(context, stream).await?.into_iter().rfind(|mark| mark.upper_time() <= time);
-    if let Some(mark) = mark {
+    if let Some(mark) = newest_mark(context, stream, time, limit).await? {
         // Truncated parts are left out without an error: the caller did not name them.
         let marked: BTreeMap<SegmentId, SegmentOffset> = mark.positions().collect();
         let lowest = head.positions().map(|(id, _)| id).min();
@@ -329,36 +331,4 @@ async fn starts_at_time(
         }
     }
     Ok(starts)
-}
-
-/// All watermarks of a stream, in the order in which they were made.
-async fn watermarks(
-    context: &SegmentContext,
-    stream: &ScopedStream,
-) -> Result<Vec<Watermark>, ReadError> {
-    let segment =
-        ScopedSegment::new(&stream.watermark_stream(), SegmentId::new(0.into(), SegmentNumber(0)));
-    let unreadable =
-        |error: AskError| error.into_read(&segment, "the stream's watermarks cannot be read");
-    let info = match context.inspect(&segment).await {
-        Ok(info) => info,
-        // Streams of older servers have no watermarks.
-        Err(error) if is_missing(&error) => return Ok(Vec::new()),
-        Err(error) => return Err(unreadable(error)),
-    };
-    let mut bytes = BytesMut::new();
-    let mut offset = info.start_offset;
-    while offset < info.write_offset {
-        let data =
-            context.read_some(&segment, offset, info.write_offset).await.map_err(unreadable)?;
-        offset += data.len() as i64;
-        bytes.extend_from_slice(&data);
-    }
-    let mut marks = Vec::new();
-    while let Some(mark) =
-        event::take(&mut bytes, 1 << 20).map_err(|error| not_a_watermark(stream, &error))?
-    {
-        marks.push(Watermark::from_bytes(&mark).map_err(|error| not_a_watermark(stream, &error))?);
-    }
-    Ok(marks)
 }

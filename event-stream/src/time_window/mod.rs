@@ -8,10 +8,12 @@
 
 mod follower;
 mod machine;
+mod mark;
+mod place;
 mod window;
 
 pub use self::window::TimeWindow;
 pub(crate) use self::{
-    follower::{MarkFollower, not_a_watermark},
-    machine::ReadPlace,
+    follower::{MarkFollower, newest_mark},
+    place::ReadPlace,
 };
