@@ -220,13 +220,17 @@ impl<C: Codec> EventReader<C> {
     /// # Errors
     ///
     /// [`ReadError`], of kind [`Timeout`](ErrorKind::Timeout) after the
-    /// [stall timeout](ReaderConfig::with_stall_timeout). It has no effect on reading.
+    /// [stall timeout](ReaderConfig::with_stall_timeout), and [`Closed`](ErrorKind::Closed) if the
+    /// runtime on which the reader was opened has ended. It has no effect on reading.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing: the next call goes on.
     pub async fn time_window(&mut self) -> Result<TimeWindow, ReadError> {
         runtime()?;
+        if let Some(ended) = self.driver.ended() {
+            return Err(ended.with_stream(&self.stream));
+        }
         let places = self.machine.cut().into_iter();
         let places = places.map(|(id, offset)| ReadPlace { id, range: None, offset }).collect();
         self.marks.window(self.driver.context(), places).await

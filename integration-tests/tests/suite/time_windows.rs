@@ -143,6 +143,85 @@ async fn in_a_group(factory: &ClientFactory, stream: &ScopedStream) {
     assert!(readers.iter().any(|(_, seen)| seen.windows > 0), "no watermark was ahead");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_takes_over_from_a_dead_one_finds_no_time_complete_that_it_reads_again() {
+    let place = Place::find().await;
+    let factory = &place.factory;
+    let stream = new_stream(factory.controller(), 1).await;
+    let writer = factory.event_writer(&stream, Utf8).await.unwrap();
+    for round in 1..=2 {
+        write(&writer, round * 1000..round * 1000 + 20).await;
+        place.pass_round().await;
+    }
+    let configuration = ReaderGroupConfiguration::new([stream.clone()])
+        .unwrap()
+        .with_automatic_checkpoint_interval(None)
+        .with_refresh_interval(Duration::from_millis(100));
+    let group = ScopedReaderGroup::new(stream.scope().clone(), unique("group").parse().unwrap());
+    let (handle, _) = factory.create_reader_group(&group, &configuration).await.unwrap();
+    let open = async |id: &str, lease| {
+        let config = GroupReaderConfig::default().with_lease(lease);
+        factory.group_reader_with(&group, &id.parse().unwrap(), Utf8, config).await.unwrap()
+    };
+    // It dies after it has reported where it is, and before a checkpoint.
+    let mut dies = open("dies", None).await;
+    let mut seen = Seen::default();
+    let (mut count, deadline) = (0, Instant::now() + FAR);
+    loop {
+        assert!(Instant::now() < deadline, "{count} events");
+        count += read_some(&mut dies, &stream, &mut seen).await;
+        let described = handle.describe().await.unwrap();
+        let reported = described.readers[0].segments.first().and_then(|place| place.reported);
+        let own = dies.position().owned().next().map(|(_, at)| at);
+        if count == 40 && reported.is_some() && reported == own {
+            break;
+        }
+    }
+    assert!(seen.lower.is_some_and(|lower| lower >= 1019), "{:?}", seen.lower);
+    drop(dies);
+    handle.reader_offline("dies", None).await.unwrap();
+
+    let mut idle = open("idle", None).await;
+    let before = idle.time_window(&stream).await.unwrap();
+    assert_eq!(before.lower(), None, "no reader has the segment");
+    let mut next = open("next", None).await;
+    let mut seen = Seen::default();
+    let (mut count, deadline) = (0, Instant::now() + FAR);
+    while count < 40 {
+        assert!(Instant::now() < deadline, "{count} events");
+        for reader in [&mut next, &mut idle] {
+            count += read_some(reader, &stream, &mut seen).await;
+        }
+    }
+    assert!(seen.lower.is_some_and(|lower| lower >= 1019), "{:?}", seen.lower);
+    writer.close(FAR).await.into_result().unwrap();
+}
+
+#[test]
+fn the_window_of_a_reader_whose_runtime_has_ended_is_an_error_at_once() {
+    let runtime = || tokio::runtime::Runtime::new().unwrap();
+    let home = runtime();
+    let (mut alone, mut member, stream) = home.block_on(async {
+        let factory = factory().await;
+        let stream = new_stream(factory.controller(), 1).await;
+        let configuration = ReaderGroupConfiguration::new([stream.clone()]).unwrap();
+        let group = ScopedReaderGroup::new(stream.scope().clone(), "group".parse().unwrap());
+        factory.create_reader_group(&group, &configuration).await.unwrap();
+        let id = "one".parse().unwrap();
+        let member = factory.group_reader(&group, &id, Utf8).await.unwrap();
+        (factory.event_reader(&stream, Utf8).await.unwrap(), member, stream)
+    });
+    home.shutdown_background();
+    runtime().block_on(async {
+        let begun = Instant::now();
+        let error = alone.time_window().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+        let error = member.time_window(&stream).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    });
+}
+
 /// Reads what a reader has, and returns how many events there were.
 async fn read_some(reader: &mut GroupReader<Utf8>, stream: &ScopedStream, seen: &mut Seen) -> u32 {
     let mut count = 0;

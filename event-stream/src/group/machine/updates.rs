@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use pravega_sdk_types::{ScopedSegment, SegmentId};
+use pravega_sdk_types::{ScopedSegment, SegmentId, SegmentOffset};
 
 use super::{
     super::state::{
@@ -129,7 +129,14 @@ impl ChangePlan {
         }
         self.acquiring.extend(segments.iter().cloned());
         let last_read = self.last_read.or_else(|| segments.first().map(ScopedSegment::id));
-        let report = self.report_after(last_read, wall_ms);
+        let mut read = self.owned.ranged();
+        // A reader that had one before and has died may have reported more than is read again now.
+        let chosen: BTreeSet<_> = segments.iter().collect();
+        let taken = state.unassigned().iter().filter(|(segment, ..)| chosen.contains(segment));
+        read.extend(taken.map(|(segment, range, offset)| {
+            (GroupSegment { segment: segment.clone(), range }, offset)
+        }));
+        let report = self.report_after(last_read, read, wall_ms);
         let reader = &self.reader;
         let acquire = |segment| GroupUpdate::AcquireSegment { reader: reader.clone(), segment };
         let updates = segments.into_iter().map(acquire).chain([report]);
@@ -160,16 +167,20 @@ impl ChangePlan {
     fn report(&self, wall_ms: i64) -> GroupUpdate {
         let last_read =
             self.last_read.or_else(|| self.owned.segments().next().map(ScopedSegment::id));
-        self.report_after(last_read, wall_ms)
+        self.report_after(last_read, self.owned.ranged(), wall_ms)
     }
 
     /// The report of how far the reader is. The lag is that of Java's client, which compares it
     /// with those of its readers: the time since 1970 less the id of the segment of the last event.
     /// A reader that has not read an event would look empty beside others and be given their
     /// segments, so the id of one of its segments counts.
-    fn report_after(&self, last_read: Option<SegmentId>, wall_ms: i64) -> GroupUpdate {
+    fn report_after(
+        &self,
+        last_read: Option<SegmentId>,
+        read: Vec<(GroupSegment, SegmentOffset)>,
+        wall_ms: i64,
+    ) -> GroupUpdate {
         let lag_ms = last_read.map_or(0, |id| wall_ms.saturating_sub(i64::from(id)));
-        let read = self.owned.ranged();
         GroupUpdate::UpdateDistanceToTail { reader: self.reader.clone(), lag_ms, read }
     }
 }

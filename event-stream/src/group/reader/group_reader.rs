@@ -63,10 +63,16 @@ use crate::{
 ///
 /// To have each **exactly once**, store the [position](GroupEvent::position) of an event together
 /// with the effects of the event, in one transaction of the program's own store. When a reader has
-/// died, take it offline at the position stored last; then another reader begins with the first
-/// event whose effects are not stored. The effects of an event should be stored before the next
-/// checkpoint is passed, that is, before the item after it is asked for: from then on others may
-/// read on from there.
+/// died, take it [offline](crate::group::ReaderGroup::reader_offline) at the position stored last;
+/// then another reader begins with the first event whose effects are not stored. The effects of an
+/// event should be stored before the next checkpoint is passed, that is, before the item after it
+/// is asked for: from then on others may read on from there.
+///
+/// Open such readers [without a lease](GroupReaderConfig::with_lease). With one, the other readers
+/// may be faster than the program that knows the position, and go on from the last checkpoint. Or
+/// keep the lease, store the [end](GroupEvent::end_offset) of the last event of each *segment*
+/// instead, and pass over events before it: then it does not matter from where others read on, nor
+/// which of two readers is late.
 ///
 /// # Examples
 ///
@@ -187,8 +193,10 @@ impl<C: Codec> GroupReader<C> {
 
     /// Returns the times between which the group reads a stream, by the times that writers note.
     /// Other readers count where they have last reported to be, which they do every few seconds,
-    /// this one with the last event that was returned. The times of one reader never go back, also
-    /// when another reader has died and events are read again.
+    /// this one with the last event that was returned, and segments without a reader with the
+    /// offset from which they will be read. So a reader that takes over from one that has died
+    /// finds no time complete whose events it reads again. The times of one reader never go back,
+    /// also when another reader has died and its events are read again.
     ///
     /// It looks for newer watermarks at most once a second, with one request, and reads those up to
     /// the place of the group: the first call of a group that is far from the head may read many.
@@ -197,8 +205,9 @@ impl<C: Codec> GroupReader<C> {
     /// # Errors
     ///
     /// [`GroupReaderError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for a stream
-    /// that is none of the group's, and [`Timeout`](ErrorKind::Timeout) after the
-    /// [time of a request](GroupReaderConfig::with_timeout). It has no effect on reading.
+    /// that is none of the group's, [`Timeout`](ErrorKind::Timeout) after the
+    /// [time of a request](GroupReaderConfig::with_timeout), and [`Closed`](ErrorKind::Closed) if
+    /// the runtime on which the reader was opened has ended. It has no effect on reading.
     ///
     /// # Cancel safety
     ///
@@ -213,7 +222,7 @@ impl<C: Codec> GroupReader<C> {
         let limit = self.timeout;
         let places = timeout(limit, poll_fn(|cx| self.driver.poll_places(stream, cx))).await;
         let places = places.map_err(|_| of(GroupReaderError::over(limit, Outcome::NotApplied)))?;
-        let Some(places) = places else {
+        let Some(places) = places.map_err(|error| of(error.into()))? else {
             let detail = format_args!("the group does not read the stream {stream}");
             return Err(of(GroupReaderError::invalid(detail)));
         };
@@ -248,7 +257,8 @@ impl<C: Codec> GroupReader<C> {
 
     /// As [`Self::close`], at an earlier position: that of an event that this reader has returned.
     /// Other readers go on after that event. In segments that the position does not have, they go
-    /// on from the reader's last checkpoint.
+    /// on from the reader's last checkpoint; in one that the reader has taken again after that
+    /// event, from where it took it.
     ///
     /// # Errors
     ///
@@ -438,8 +448,10 @@ async fn claim_id(
 
 /// The items of [`GroupReader::next`].
 ///
-/// A checkpoint counts as handled when the stream is polled again, so adapters that poll ahead, as
-/// `buffered` does, answer checkpoints before the program has handled the events.
+/// A checkpoint counts as handled when the stream is polled again, and so does each event if
+/// segments are handed over [between events](super::super::HandOver::BetweenEvents). So adapters
+/// that poll ahead, as `buffered` does, answer checkpoints and hand segments over before the
+/// program has handled the events.
 impl<C: Codec + Unpin> Stream for GroupReader<C> {
     type Item = Result<GroupItem<C::Event>, GroupReaderError>;
 
