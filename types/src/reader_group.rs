@@ -183,12 +183,14 @@ impl ReaderGroupConfiguration {
         self
     }
 
-    /// Sets how often a checkpoint is created automatically; `None` means never. Default: 30 s.
+    /// Sets how often a checkpoint is created automatically; `None` means never, and so does less
+    /// than a millisecond. Default: 30 s.
     ///
-    /// Without checkpoints a group stops reading when its streams scale.
+    /// Without checkpoints a group stops reading when its streams scale, and no reader gives a
+    /// segment to one that joins, unless its readers hand segments over between events.
     #[must_use]
     pub fn with_automatic_checkpoint_interval(mut self, interval: Option<Duration>) -> Self {
-        self.automatic_checkpoint_interval = interval;
+        self.automatic_checkpoint_interval = interval.filter(|interval| interval.as_millis() > 0);
         self
     }
 

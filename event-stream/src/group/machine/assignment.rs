@@ -68,11 +68,18 @@ pub enum HandOver {
     #[default]
     AtCheckpoints,
     /// At any time between two events, besides while a checkpoint is due. Groups need no
-    /// checkpoints for it, and a change of readers or segments is done within a few seconds.
+    /// checkpoints for it, and a change of readers or segments is done soon after the readers have
+    /// read the state, which they do once in the
+    /// [refresh interval](pravega_sdk_types::ReaderGroupConfiguration::with_refresh_interval).
     ///
     /// An event counts as handled when the next item is asked for. A program that stores the
     /// effects of its events later, such as at checkpoints, loses those of a segment that it has
     /// given back if it ends before.
+    ///
+    /// The segments of a reader that has *died* are still read on from its last checkpoint, or from
+    /// where it took them if there was none since. So a group without checkpoints repeats much
+    /// after a death, unless a program takes the reader
+    /// [offline](crate::group::ReaderGroup::reader_offline) at a later position.
     BetweenEvents,
 }
 

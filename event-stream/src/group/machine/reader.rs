@@ -91,6 +91,9 @@ pub enum Effect {
     Compact,
     /// Find the successors of a segment: answered by [`GroupReaderMachine::handle_successors`].
     FindSuccessors(ScopedSegment),
+    /// The same without a wait: answered at once, by [`GroupReaderMachine::handle_successors`] if
+    /// the successors are known, and otherwise by [`GroupReaderMachine::handle_no_answer`].
+    UseKnownSuccessors(ScopedSegment),
     /// Find the configuration that the controller has: answered by
     /// [`GroupReaderMachine::handle_configuration`].
     FindConfiguration,
@@ -191,6 +194,12 @@ pub(super) struct Window {
     /// The segments that were read to their ends, and were not tried yet.
     pub(super) to_complete: VecDeque<ScopedSegment>,
     pub(super) may_release: bool,
+    /// True until successors were waited for. One wait is enough: meanwhile no event is returned,
+    /// and all are searched side by side.
+    pub(super) may_wait: bool,
+    /// True after an answer to a checkpoint. The controller is told once for each: if it cannot be
+    /// reached, another attempt would hold events up again.
+    pub(super) may_publish: bool,
 }
 
 impl GroupReaderMachine {
@@ -290,7 +299,12 @@ impl GroupReaderMachine {
     ///
     /// No event is returned from then on; the effects go on until it has left.
     pub fn leave(&mut self, at: Option<Vec<(ScopedSegment, SegmentOffset)>>) {
-        let at = at.unwrap_or_else(|| self.owned.offsets());
+        let mut at = at.unwrap_or_else(|| self.owned.offsets());
+        for (segment, offset) in &mut at {
+            // A position may be older than the time at which the reader took a segment. What is
+            // before was read by another reader.
+            *offset = self.owned.taken(segment).map_or(*offset, |taken| taken.max(*offset));
+        }
         self.leaving = Some(Change::Leave(at));
     }
 

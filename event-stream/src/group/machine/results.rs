@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use pravega_sdk_segment_client::machine::Now;
 use pravega_sdk_types::{ScopedSegment, SegmentId};
 
 use super::{
     super::state::{FairShare, GroupInit, GroupSegment, ReaderGroupState},
+    assignment::HandOver,
     change::Change,
     reader::{GroupReaderMachine, LossReason, Moment, Standing},
 };
@@ -83,27 +85,53 @@ impl GroupReaderMachine {
             Change::Answer(name) => {
                 if self.shown.take_if(|shown| *shown == name).is_some() {
                     self.is_after_shown = true;
+                    // The program may have taken longer for it than the interval is. Without events
+                    // between two checkpoints it would never get on.
+                    let interval = state.configuration().automatic_checkpoint_interval();
+                    let next = moment.now.saturating_add(interval.unwrap_or_default());
+                    self.timers.checkpoint = next;
                 }
                 // A silent one may have held up what is done after the one that was shown.
                 if self.is_after_shown {
-                    self.open_window();
+                    self.open_window(true);
                 }
             }
             Change::Complete { .. } => self.timers.acquire = moment.now,
-            Change::Acquire | Change::Release(_) => {
-                let share = FairShare::of(state);
-                let acquire = share.acquire_delay(&self.reader).unwrap_or_default();
-                let release = share.release_delay(&self.reader).unwrap_or_default();
-                self.timers.acquire = moment.now.saturating_add(acquire);
-                self.timers.release = moment.now.saturating_add(release);
-                self.timers.reset_report(moment.now, state.readers().len());
+            Change::Acquire => self.reset_timers(state, moment),
+            Change::Release(_) => {
+                self.reset_timers(state, moment);
+                if !has_written {
+                    return;
+                }
+                // The others learn it when they read the state, and should be first.
+                let others_know = refresh_interval(state);
+                self.timers.acquire = self.timers.acquire.saturating_add(others_know);
+                // The program has handled all events, so the next one can follow at once.
+                if self.hand_over == HandOver::BetweenEvents
+                    && let Some(window) = &mut self.window
+                {
+                    window.may_release = true;
+                    self.timers.release = moment.now;
+                }
             }
             _ => {}
         }
     }
 
+    /// Sets the times after which it takes segments and gives them back again.
+    fn reset_timers(&mut self, state: &ReaderGroupState, moment: Moment) {
+        let share = FairShare::of(state);
+        let acquire = share.acquire_delay(&self.reader).unwrap_or_default();
+        let release = share.release_delay(&self.reader).unwrap_or_default();
+        self.timers.acquire = moment.now.saturating_add(acquire);
+        self.timers.release = moment.now.saturating_add(release);
+        self.timers.reset_report(moment.now, state.readers().len());
+    }
+
     /// A change failed, and it is not known if it was made. The state is read next.
     pub fn handle_failed(&mut self, moment: Moment) {
+        // A report is due again: the reader may not move for long.
+        self.has_moved |= self.in_flight == Some(Change::Report);
         self.in_doubt.extend(self.in_flight.take());
         self.timers.fetch = moment.now;
     }
@@ -137,10 +165,19 @@ impl GroupReaderMachine {
         }
     }
 
-    /// The successors of a segment could not be found. They are searched again after the next
-    /// checkpoint.
+    /// The successors of a segment are not known yet. They are searched again after the next
+    /// checkpoint, or [between events](HandOver::BetweenEvents) when
+    /// [they are known](Self::handle_successors_known) and each second.
     pub fn handle_no_answer(&mut self, segment: &ScopedSegment) {
+        if let Some(window) = &mut self.window {
+            window.may_wait = false;
+        }
         self.tried(segment);
+    }
+
+    /// The successors of a segment are known from now on.
+    pub fn handle_successors_known(&mut self) {
+        self.timers.window = Now::ZERO;
     }
 
     fn tried(&mut self, segment: &ScopedSegment) {

@@ -93,7 +93,7 @@ impl GroupReaderMachine {
             && self.may_change_segments(state)
         {
             self.timers.reset_window(moment.now);
-            self.open_window();
+            self.open_window(false);
         }
         if let Some(effect) = self.poll_window(state, moment) {
             return Some(effect);
@@ -119,11 +119,15 @@ impl GroupReaderMachine {
             self.shown = Some(name.clone());
             return Some(Effect::Checkpoint(name));
         }
-        let is_due = interval.is_some() && moment.now >= self.timers.checkpoint;
-        if !is_due || state.checkpoints().is_ongoing() {
+        if interval.is_none() || moment.now < self.timers.checkpoint {
             return None;
         }
         self.timers.checkpoint = next;
+        // Another reader takes long for it. The next one follows it after a while, or that reader
+        // would have nothing but checkpoints.
+        if state.checkpoints().is_ongoing() {
+            return None;
+        }
         let bits = [(self.random)(), (self.random)()];
         let id = Uuid::from_u64_pair(bits[0], bits[1]);
         let id = uuid::Builder::from_u128(id.as_u128()).with_version(uuid::Version::Random);
@@ -131,10 +135,13 @@ impl GroupReaderMachine {
         Some(self.change(Change::CreateCheckpoint(name.into())))
     }
 
-    /// Opens the time after an answer, in which segments may be completed and given back.
-    pub(super) fn open_window(&mut self) {
+    /// Opens the time after an answer or between two events, in which segments may be completed and
+    /// given back.
+    pub(super) fn open_window(&mut self, is_after_answer: bool) {
         let to_complete: VecDeque<_> = self.owned.ended().cloned().collect();
-        self.window = Some(Window { to_complete, may_release: true });
+        let may_wait = self.hand_over == HandOver::AtCheckpoints;
+        self.window =
+            Some(Window { to_complete, may_release: true, may_wait, may_publish: is_after_answer });
     }
 
     fn poll_window(&mut self, state: &ReaderGroupState, moment: Moment) -> Option<Effect> {
@@ -146,7 +153,12 @@ impl GroupReaderMachine {
             while let Some(segment) = window.to_complete.front().cloned() {
                 let is_held = would_begin_others(state, &segment);
                 if !is_held && state.end(&segment).is_none() {
-                    return Some(Effect::FindSuccessors(segment));
+                    let find = if window.may_wait {
+                        Effect::FindSuccessors
+                    } else {
+                        Effect::UseKnownSuccessors
+                    };
+                    return Some(find(segment));
                 }
                 window.to_complete.pop_front();
                 if is_held {
@@ -165,7 +177,7 @@ impl GroupReaderMachine {
             self.timers.begin_change(moment.now);
             return Some(self.change(Change::Release(segment)));
         }
-        if self.window.take().is_some() {
+        if self.window.take().is_some_and(|window| window.may_publish) {
             self.begin_publishing(state);
         }
         self.poll_publishing(moment)

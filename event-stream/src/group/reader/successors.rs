@@ -124,5 +124,6 @@ pub(super) async fn publish(
     told.is_ok()
 }
 
-/// How long a reader returns nothing while it waits for the successors of a segment.
-pub(super) const SUCCESSORS_WAIT: Duration = Duration::from_secs(5);
+/// How long a reader returns nothing while it waits for an answer of the controller, without which
+/// it can go on.
+pub(super) const CONTROLLER_WAIT: Duration = Duration::from_secs(5);

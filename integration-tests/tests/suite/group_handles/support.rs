@@ -157,7 +157,9 @@ impl Reader {
                     self.store.report(update).await.unwrap();
                     self.machine.handle_reported(moment);
                 }
-                Effect::FindSuccessors(segment) => self.find_successors(segment).await,
+                Effect::FindSuccessors(segment) | Effect::UseKnownSuccessors(segment) => {
+                    self.find_successors(segment).await;
+                }
                 Effect::FindConfiguration => self.find_configuration().await,
                 Effect::PublishCut(cut) => {
                     let configuration = state.configuration();

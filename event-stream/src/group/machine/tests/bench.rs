@@ -105,6 +105,9 @@ impl Bench {
                         Effect::FindSuccessors(segment) => {
                             format!("successors of {}", i64::from(segment.id()))
                         }
+                        Effect::UseKnownSuccessors(segment) => {
+                            format!("known successors of {}", i64::from(segment.id()))
+                        }
                         Effect::Lost(reason) => format!("lost: {reason:?}"),
                         other => format!("{other:?}"),
                     });

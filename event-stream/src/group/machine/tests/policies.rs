@@ -39,31 +39,37 @@ fn between_events_a_segment_is_completed_at_once_and_the_end_needs_no_checkpoint
     let mut bench = bench_with(1, between_events());
     bench.run();
     bench.machine.handle_sealed_end(&segment(0));
-    assert_eq!(bench.run(), ["successors of 0"]);
+    assert_eq!(bench.run(), ["known successors of 0"]);
     let successor = (GroupSegment::from(segment(1)), vec![SegmentId::from(0)]);
     bench.machine.handle_successors(segment(0), vec![successor]);
     let next =
         ["SegmentCompleted", "close 0", "AcquireSegment", "UpdateDistanceToTail", "open 1@0"];
     assert_eq!(bench.run(), next);
     bench.machine.handle_sealed_end(&segment(1));
-    assert_eq!(bench.run(), ["successors of 1"]);
+    assert_eq!(bench.run(), ["known successors of 1"]);
     bench.machine.handle_successors(segment(1), Vec::new());
     assert_eq!(bench.run(), ["SegmentCompleted", "close 1", "End"]);
 }
 
 #[test]
-fn successors_that_are_not_found_are_searched_once_a_second() {
+fn successors_are_not_waited_for_between_events_and_are_used_when_they_are_known() {
     let mut bench = bench_with(1, between_events());
     bench.run();
     bench.machine.handle_sealed_end(&segment(0));
     for _ in 0..3 {
-        assert_eq!(bench.run(), ["successors of 0"]);
+        assert_eq!(bench.run(), ["known successors of 0"]);
         bench.machine.handle_no_answer(&segment(0));
-        assert_eq!(count(&bench.run(), "successors of 0"), 0);
+        assert_eq!(count(&bench.run(), "known successors of 0"), 0);
         let timeout = bench.machine.poll_timeout(&bench.state);
         assert!(timeout <= bench.now + Duration::from_secs(1), "{timeout:?}");
         bench.now += Duration::from_secs(1);
     }
+    bench.run();
+    bench.machine.handle_no_answer(&segment(0));
+    bench.run();
+    bench.machine.handle_successors_known();
+    assert_eq!(bench.machine.poll_timeout(&bench.state), Duration::ZERO);
+    assert_eq!(bench.run(), ["known successors of 0"]);
 }
 
 #[test]
@@ -77,7 +83,8 @@ fn a_segment_is_given_back_between_events_at_the_position_but_not_while_a_checkp
         }
         join(&mut bench, "b");
         let done = bench.wait(60);
-        assert_eq!(count(&done, "ReleaseSegment"), usize::from(is_given), "{done:?}");
+        let expected = if is_given { 2 } else { 0 };
+        assert_eq!(count(&done, "ReleaseSegment"), expected, "{done:?}");
         for (free, _, offset) in bench.state.unassigned().iter() {
             assert_eq!(offset, SegmentOffset::At(Offset(i64::from(free.id()) + 7)));
         }
@@ -88,6 +95,22 @@ fn a_segment_is_given_back_between_events_at_the_position_but_not_while_a_checkp
     join(&mut bench, "b");
     assert_eq!(bench.run().last().map(String::as_str), Some("checkpoint c"));
     assert!(bench.state.unassigned().is_empty(), "the checkpoint waits for the position");
+}
+
+#[test]
+fn what_is_too_much_is_given_back_at_once_and_left_to_others_until_they_have_read_the_state() {
+    let mut bench = bench_with(24, between_events());
+    bench.run();
+    bench.run();
+    assert_eq!(bench.state.assigned("a").unwrap().len(), 24);
+    join(&mut bench, "b");
+    let done = bench.wait(3);
+    assert_eq!(count(&done, "ReleaseSegment"), 12, "{done:?}");
+    // The others read the state every 3 s, and take turns of a second.
+    for second in 0..4 {
+        assert_eq!(count(&bench.wait(1), "AcquireSegment"), 0, "after {second} s");
+    }
+    assert!(count(&bench.wait(2), "AcquireSegment") > 0, "the other one does not take them");
 }
 
 #[test]

@@ -221,6 +221,23 @@ fn successors_that_are_not_found_are_searched_after_the_next_checkpoint() {
 }
 
 #[test]
+fn successors_are_waited_for_once_after_a_checkpoint() {
+    let mut bench = Bench::reading(3);
+    for number in 0..3 {
+        bench.machine.handle_sealed_end(&segment(number));
+    }
+    bench.apply(create("c"));
+    bench.run();
+    assert_eq!(bench.run(), ["CheckpointReader", "successors of 0"]);
+    bench.machine.handle_no_answer(&segment(0));
+    for number in [1, 2] {
+        assert_eq!(bench.run(), [format!("known successors of {number}")]);
+        bench.machine.handle_no_answer(&segment(number));
+    }
+    assert_eq!(bench.run(), [""; 0]);
+}
+
+#[test]
 fn reading_ends_where_it_should_and_no_successors_are_searched() {
     let mut init = GroupInit::new(
         configuration(),
@@ -262,6 +279,38 @@ fn the_distance_that_is_reported_is_that_of_javas_client() {
     assert_eq!(lag(&mut bench), Some(1_795_259_163_684));
     let read: Vec<i64> = bench.state.last_read().iter().map(|(.., at)| at.to_wire()).collect();
     assert_eq!(read, [0, 9]);
+}
+
+#[test]
+fn a_report_that_may_be_lost_is_made_again() {
+    let mut bench = Bench::reading(1);
+    bench.machine.handle_read(&segment(0), Offset(9));
+    bench.now += Duration::from_secs(2);
+    let moment = bench.moment();
+    while bench.poll() != Some(Effect::Change(Change::Report)) {
+        bench.machine.handle_fetched(&bench.state, 0, moment);
+    }
+    bench.machine.handle_failed(moment);
+    assert_eq!(bench.wait(3), ["UpdateDistanceToTail"]);
+    assert_eq!(bench.state.last_read().get(&segment(0)), Some(Offset(9).into()));
+}
+
+#[test]
+fn a_reader_that_takes_a_segment_of_a_dead_one_reports_from_where_it_reads() {
+    let mut bench = Bench::new(1);
+    let (reader, read) = ("x".into(), vec![(segment(0).into(), Offset(50).into())]);
+    for update in [
+        add("x"),
+        GroupUpdate::AcquireSegment { reader: "x".into(), segment: segment(0) },
+        GroupUpdate::UpdateDistanceToTail { reader, lag_ms: 1, read },
+        remove("x"),
+    ] {
+        bench.apply(update);
+    }
+    let reported = |bench: &Bench| bench.state.last_read().get(&segment(0));
+    assert_eq!(reported(&bench), Some(Offset(50).into()));
+    assert_eq!(bench.run().last().unwrap(), "open 0@0");
+    assert_eq!(reported(&bench), Some(Offset(0).into()));
 }
 
 #[test]
@@ -336,6 +385,14 @@ fn a_reader_leaves_at_its_position_and_tries_again_until_it_has() {
     elsewhere.machine.leave(Some(vec![(segment(0), Offset(3).into())]));
     elsewhere.run();
     assert_eq!(elsewhere.state.unassigned().get(&segment(0)), Some(Offset(3).into()));
+    let starts = [(segment(0).into(), Offset(4).into())];
+    let mut earlier = Bench::of(GroupInit::new(configuration(), starts));
+    earlier.run();
+    earlier.machine.handle_read(&segment(0), Offset(9));
+    earlier.machine.leave(Some(vec![(segment(0), Offset(2).into())]));
+    earlier.run();
+    let left = earlier.state.unassigned().get(&segment(0));
+    assert_eq!(left, Some(Offset(4).into()), "another has read what is before");
     let mut outside = Bench::new(1);
     outside.machine.leave(None);
     assert_eq!(outside.run(), ["lost: Left"]);
@@ -467,6 +524,33 @@ fn a_checkpoint_is_created_from_time_to_time_unless_one_is_in_progress() {
     assert_eq!(bench.wait(60), [""; 0], "b is late");
     let timeout = bench.machine.poll_timeout(&bench.state);
     assert!(timeout > bench.now, "nothing is due before the state is read: {timeout:?}");
+}
+
+#[test]
+fn there_are_events_between_two_checkpoints_however_long_a_program_takes_for_one() {
+    let mut init = GroupInit::new(configuration(), [(segment(0).into(), Offset(0).into())]);
+    let interval = Duration::from_secs(20);
+    init.configuration = configuration().with_automatic_checkpoint_interval(Some(interval)).into();
+    let begins = |done: &[String]| done.iter().any(|name| name == "CreateCheckpoint");
+    let mut alone = Bench::of(init.clone());
+    alone.run();
+    assert!(begins(&alone.wait(1)));
+    let done = alone.wait(25);
+    assert_eq!(done[0], "CheckpointReader", "the program has taken 25 s for it");
+    assert!(!begins(&done), "{done:?}");
+    assert!(!begins(&alone.wait(19)) && begins(&alone.wait(1)));
+
+    let mut beside = Bench::of(init);
+    beside.run();
+    beside.apply(add("b"));
+    assert!(begins(&beside.wait(1)));
+    beside.run();
+    assert!(!begins(&beside.wait(25)), "b takes 25 s for it");
+    let name = beside.state.checkpoints().names().next().unwrap().into();
+    let (reader, offsets) = ("b".into(), Vec::new());
+    beside.apply(GroupUpdate::CheckpointReader { checkpoint: name, reader, offsets });
+    assert!(!begins(&beside.wait(15)), "b has events now");
+    assert!(begins(&beside.wait(5)));
 }
 
 /// The state keeps predecessors by ids that are the same in all streams.

@@ -153,7 +153,9 @@ impl World {
                 self.append(vec![update]);
                 self.readers[index].machine.handle_reported(moment);
             }
-            Some(Effect::FindSuccessors(segment)) => self.find_successors(index, segment),
+            Some(Effect::FindSuccessors(segment) | Effect::UseKnownSuccessors(segment)) => {
+                self.find_successors(index, segment);
+            }
             Some(Effect::Open { segment, from, end }) => {
                 let end = end.map(|end| end.0);
                 reader.open.insert(segment.clone(), (from.0, end));

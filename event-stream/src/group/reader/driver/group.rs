@@ -17,7 +17,7 @@ use super::{
         },
         error::GroupReaderError,
         notices::GroupReaderNotice,
-        successors::SUCCESSORS_WAIT,
+        successors::CONTROLLER_WAIT,
     },
     state::{GroupDriver, Step},
     work::{ControllerDone, StoreDone, Work},
@@ -68,7 +68,7 @@ impl GroupDriver {
 
     /// Begins to carry an effect out.
     fn begin(&mut self, effect: Effect, moment: Moment) -> Option<Step> {
-        let limit = self.config.timeout;
+        let limit = CONTROLLER_WAIT.min(self.config.timeout);
         match effect {
             Effect::Fetch => {
                 self.fetch_begun = Instant::now();
@@ -85,12 +85,20 @@ impl GroupDriver {
             Effect::Compact => self.with_store(Work::compact),
             Effect::FindSuccessors(segment) => {
                 self.begin_lookup(&segment);
-                let until = moment.now.saturating_add(SUCCESSORS_WAIT.min(limit));
+                let until = moment.now.saturating_add(limit);
                 self.work = Some(Work::Successors(segment, until));
+            }
+            Effect::UseKnownSuccessors(segment) => {
+                self.begin_lookup(&segment);
+                match self.lookups.found(&segment).cloned() {
+                    Some(found) => self.machine.handle_successors(segment, found),
+                    None => self.machine.handle_no_answer(&segment),
+                }
             }
             Effect::FindConfiguration => {
                 let generation = self.state().and_then(|state| state.configuration().generation());
                 let (context, group) = (self.reads.context().clone(), self.group.clone());
+                let limit = self.config.timeout;
                 self.work = Some(Work::find_configuration(context, group, generation, limit));
             }
             Effect::PublishCut(cut) => {

@@ -364,6 +364,8 @@ impl GroupDriver {
                 None => {}
                 Some(Done::Followers(segment, Ok(found))) => {
                     self.lookups.handle_found(&segment, found);
+                    self.machine.handle_successors_known();
+                    self.disturb();
                 }
                 Some(Done::Followers(segment, Err(error))) => {
                     let detail = "the successors of a segment cannot be found";
