@@ -23,7 +23,9 @@ fn each_event_is_read_once_but_for_the_readers_that_died_and_checkpoints_divide_
         "machine slept",
         "process of a reader stopped",
         "reader died",
+        "reader hands over between events",
         "reader joined",
+        "reader keeps its segments",
         "reader left",
         "reader left at a position",
         "reader paused for long",
@@ -38,6 +40,7 @@ fn each_event_is_read_once_but_for_the_readers_that_died_and_checkpoints_divide_
         "state of the group moved",
         "store down",
         "stream scaled",
+        "time window asked for",
         "truncation",
     ]);
 }

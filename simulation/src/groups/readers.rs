@@ -5,10 +5,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use pravega_sdk_event_stream::{
     ReaderConfig, SegmentContext,
     codec::Raw,
-    group::{GroupItem, GroupReader, GroupReaderConfig, GroupReaderError},
+    group::{
+        GroupItem, GroupReader, GroupReaderConfig, GroupReaderError, HandOver, SegmentAssignment,
+    },
 };
 use pravega_sdk_types::{
-    ErrorKind, Position, ReaderId, ScopedReaderGroup, ScopedSegment, SegmentOffset,
+    ErrorKind, Position, ReaderId, ScopedReaderGroup, ScopedSegment, ScopedStream, SegmentOffset,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -37,6 +39,7 @@ pub(super) struct Life {
     /// The links of this reader.
     pub(super) network: SimNetwork,
     pub(super) group: ScopedReaderGroup,
+    pub(super) stream: ScopedStream,
     pub(super) id: Arc<str>,
     pub(super) is_restarted: bool,
     pub(super) world: World,
@@ -99,6 +102,7 @@ impl Life {
         let mut places = (self.random.u32(0..8) == 0).then(BTreeMap::new);
         while self.until.is_none_or(|until| self.begun.elapsed() < until) {
             self.pause().await;
+            self.ask_for_window(&mut reader).await;
             // The future of an impatient one is dropped all the time.
             let patience = if impatient { self.random.u64(1..300) } else { 2000 };
             let limit = Duration::from_millis(patience);
@@ -148,6 +152,8 @@ impl Life {
             .with_timeout(self.limit)
             .with_lease(self.lease)
             .with_wall_clock(Duration::from_secs(1_795_259_163) + self.begun.elapsed())
+            .with_hand_over(self.hand_over())
+            .with_assignment(self.assignment())
             .with_initial_allocation_delay(Duration::from_millis(self.random.u64(0..500)));
         let config = match self.bug {
             Some(Bug::Reader(bug)) => config.with_seeded_bug(bug),
@@ -156,6 +162,32 @@ impl Life {
         };
         let id: ReaderId = self.id.parse().expect("a name");
         GroupReader::open(self.context.clone(), &self.group, &id, Raw, config).await
+    }
+
+    /// Readers of both kinds are in one group. Broken variants are those of the first kind.
+    fn hand_over(&mut self) -> HandOver {
+        if self.random.bool() && self.bug.is_none() {
+            self.world.count("reader hands over between events");
+            return HandOver::BetweenEvents;
+        }
+        HandOver::AtCheckpoints
+    }
+
+    fn assignment(&mut self) -> SegmentAssignment {
+        if self.random.u32(0..4) == 0 && self.bug.is_none() {
+            self.world.count("reader keeps its segments");
+            return SegmentAssignment::Sticky;
+        }
+        SegmentAssignment::Fair
+    }
+
+    /// What it returns is not known, as no writer notes times; reading is not disturbed by it.
+    async fn ask_for_window(&mut self, reader: &mut GroupReader<Raw>) {
+        if self.random.u32(0..30) == 0 {
+            self.world.count("time window asked for");
+            let limit = Duration::from_millis(self.random.u64(1..2000));
+            let _ = timeout(limit, reader.time_window(&self.stream)).await;
+        }
     }
 
     async fn pause(&mut self) {

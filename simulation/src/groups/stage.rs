@@ -18,7 +18,7 @@ use pravega_sdk_segment_client::StoreConfig;
 use pravega_sdk_table_synchronizer::StateConfig;
 use pravega_sdk_types::{
     Offset, Position, ReaderGroupConfiguration, ScopedReaderGroup, ScopedSegment, ScopedStream,
-    SegmentId,
+    SegmentId, SegmentOffset,
 };
 use pravega_sdk_wire_protocol::event;
 use tokio::{
@@ -223,6 +223,7 @@ impl Stage {
             context: self.context(&network),
             network,
             group: self.group.clone(),
+            stream: self.stream.clone(),
             id,
             is_restarted,
             world: self.world.clone(),
@@ -279,8 +280,14 @@ impl Stage {
         let offsets: Vec<_> = owned.map(|(segment, at)| (segment.clone(), at)).collect();
         let mut store = self.store().await;
         let remove = |state: &ReaderGroupState, updates: &mut Vec<GroupUpdate>| {
-            if state.is_online(id) {
-                let offsets = offsets.clone();
+            if let Some(own) = state.assigned(id) {
+                // As the handle of a group does: the position may be older than the time at which
+                // the reader took a segment.
+                let later = |(segment, at): &(ScopedSegment, SegmentOffset)| {
+                    let at = own.get(segment).map_or(*at, |stored| stored.max(*at));
+                    (segment.clone(), at)
+                };
+                let offsets = offsets.iter().map(later).collect();
                 updates.push(GroupUpdate::RemoveReader { reader: id.clone(), offsets });
             }
             !updates.is_empty()

@@ -97,8 +97,8 @@ pub(crate) enum Command {
             conflicts_with = "reader"
         )]
         wait: std::time::Duration,
-        /// Where it was, as text [default: its last checkpoint]
-        #[arg(long, value_name = "POSITION", conflicts_with = "at")]
+        /// Where it was, as text [default: its last checkpoint, which counts too if it is later]
+        #[arg(long, value_name = "POSITION", value_parser = position_text, conflicts_with = "at")]
         position: Option<Position>,
         /// Where it was in a segment: SCOPE/STREAM/SEGMENT=OFFSET; repeat for several
         #[arg(long, value_name = "SEGMENT=OFFSET", value_parser = segment_offset)]
@@ -156,12 +156,20 @@ Examples:
   pravega group create shop/stock --stream shop/orders --store table
   pravega group create shop/again --from-checkpoint CHECKPOINT";
 
+/// A position, as readers of Java's client and of this one store it.
+fn position_text(text: &str) -> std::result::Result<Position, String> {
+    text.parse().map_err(|error| format!("it is not the text of a position of a reader: {error}"))
+}
+
 /// `SCOPE/STREAM/SEGMENT=OFFSET`
 fn segment_offset(text: &str) -> std::result::Result<(ScopedSegment, SegmentOffset), String> {
     let form = || format!("\"{text}\" is not SCOPE/STREAM/NUMBER.#epoch.EPOCH=OFFSET");
     let (segment, offset) = text.split_once('=').ok_or_else(form)?;
     let segment = segment.parse().map_err(|_| form())?;
     let offset = offset.parse().map_err(|_| form())?;
+    if offset < SegmentOffset::End.to_wire() {
+        return Err(format!("{offset} is not an offset; -1 is the end of a sealed segment"));
+    }
     Ok((segment, SegmentOffset::from_wire(offset)))
 }
 
@@ -198,6 +206,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
                 let record = |reader: &std::sync::Arc<str>| Record::new().with("reader", &**reader);
                 return context.output.list(dead.iter().map(record).collect());
             };
+            check_segments(&group, &reader, &at).await?;
             let position = position.or_else(|| {
                 let ranges = at.iter().map(|(segment, _)| (segment.clone(), None));
                 let ranges: Vec<_> = ranges.collect();
@@ -219,6 +228,30 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
                 ReaderGroup::delete_by_name(&client.segment_context(), &group, &config).await?;
             deleted("group", &group, deletion, &context.output)
         }
+    }
+}
+
+/// Refuses places in segments that a reader does not have: they would have no effect.
+async fn check_segments(
+    group: &ReaderGroup,
+    reader: &str,
+    at: &[(ScopedSegment, SegmentOffset)],
+) -> Result<()> {
+    if at.is_empty() {
+        return Ok(());
+    }
+    let described = group.describe().await?;
+    let Some(member) = described.readers.iter().find(|member| &*member.id == reader) else {
+        return Ok(());
+    };
+    let own: Vec<_> = member.segments.iter().map(|place| place.segment.to_string()).collect();
+    match at.iter().map(|(segment, _)| segment.to_string()).find(|named| !own.contains(named)) {
+        None => Ok(()),
+        Some(named) => Err(Failure::usage(format_args!("reader {reader} does not have {named}"))
+            .with_hint(match &own[..] {
+                [] => "it has no segments".to_owned(),
+                own => format!("it has {}", own.join(", ")),
+            })),
     }
 }
 
@@ -263,6 +296,7 @@ mod tests {
         let (segment, offset) = segment_offset("s/t/0.#epoch.0=42").unwrap();
         assert_eq!((segment.to_string(), offset.to_wire()), ("s/t/0.#epoch.0".to_owned(), 42));
         assert_eq!(segment_offset("s/t/0.#epoch.0=-1").unwrap().1, SegmentOffset::End);
+        assert!(segment_offset("s/t/0.#epoch.0=-2").unwrap_err().contains("-2 is not an offset"));
         for text in ["", "s/t/0.#epoch.0", "0=42", "s/t/0.#epoch.0=x"] {
             assert!(segment_offset(text).unwrap_err().contains("is not SCOPE/STREAM"), "{text}");
         }

@@ -67,7 +67,11 @@ fn interval(text: &str) -> std::result::Result<Interval, String> {
     if text == "never" {
         return Ok(Interval::Never);
     }
-    duration(text).map(Interval::Every).map_err(|error| format!("{error}; or it is `never`"))
+    let every = duration(text).map_err(|error| format!("{error}; or it is `never`"))?;
+    if every.as_millis() == 0 {
+        return Err("it is at least 1ms, or `never`".to_owned());
+    }
+    Ok(Interval::Every(every))
 }
 
 /// A checkpoint, as `pravega group checkpoint` prints it.
@@ -200,7 +204,9 @@ mod tests {
     fn an_interval_is_a_duration_or_never() {
         assert!(matches!(interval("never"), Ok(Interval::Never)));
         assert!(matches!(interval("5s"), Ok(Interval::Every(it)) if it.as_secs() == 5));
-        assert!(interval("5").unwrap_err().contains("or it is `never`"));
+        for wrong in ["5", "0s", "1us", "x"] {
+            assert!(interval(wrong).unwrap_err().contains("`never`"), "{wrong}");
+        }
     }
 
     #[test]

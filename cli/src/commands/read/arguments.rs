@@ -20,9 +20,9 @@ pub(crate) struct Arguments {
     pub(super) stream: ScopedStream,
 
     /// Start position: head, tail, the text of a stream cut, an event as SEGMENT:OFFSET-LENGTH
-    /// ({pointer} in --format, "pointer" in JSON), or time:2020-09-13T12:26:40Z
-    #[arg(long, value_name = "POSITION", default_value = "head")]
-    pub(super) from: Position,
+    /// ({pointer} in --format, "pointer" in JSON), or time:2020-09-13T12:26:40Z [default: head]
+    #[arg(long, value_name = "POSITION")]
+    pub(super) from: Option<Position>,
 
     /// Start this far back. Exact only with watermarks; without them, reading starts at the oldest
     /// segment that was still written to in that time
@@ -81,7 +81,10 @@ impl Arguments {
             let then = SystemTime::now().checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH);
             return Ok(Timestamp::from(then.max(SystemTime::UNIX_EPOCH)).into());
         }
-        Ok(self.from.in_stream(&self.stream, StreamPosition::Head)?)
+        match &self.from {
+            Some(from) => Ok(from.in_stream(&self.stream, StreamPosition::Head)?),
+            None => Ok(StreamPosition::Head),
+        }
     }
 
     /// Where reading ends.

@@ -70,7 +70,16 @@ async fn open(
     let config = limits.group();
     match client.reader_group_with(group, config.clone()).await {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        opened => return Ok(opened?),
+        opened => {
+            let opened = opened?;
+            let place = arguments.from.as_ref().map(|_| "--from");
+            if let Some(place) = place.or(arguments.ago.map(|_| "--ago")) {
+                output.status(format_args!(
+                    "warning: {place} is not used: group {group} exists, and goes on where it is"
+                ));
+            }
+            return Ok(opened);
+        }
     }
     let stream = arguments.stream.clone();
     let configuration = match arguments.start()? {

@@ -20,7 +20,6 @@ use super::{
 use crate::{
     group::{
         liveness::{LeasedGroup, discarding, lease_values, sweep},
-        state::GroupUpdate,
         storage::GroupStorage,
         store::delete_table,
     },
@@ -322,6 +321,12 @@ impl ReaderGroup {
     /// on by other readers from `position` on, or without one from the positions of its last
     /// checkpoint on. It leaves all checkpoints that wait for it.
     ///
+    /// A segment is not read on from before the reader's last checkpoint, nor from before the
+    /// offset at which the reader took it, whatever the position says: what is before was handled,
+    /// maybe by another reader. So the position that a program has stored last is always right,
+    /// also if the reader has lost a segment since and taken it again. To read events again,
+    /// [reset](Self::reset) the group.
+    ///
     /// A reader that still runs learns it at its next look at the state; until then it may return
     /// events that another reader returns too.
     ///
@@ -334,7 +339,7 @@ impl ReaderGroup {
     ///
     /// As [`configuration`](Self::configuration), and
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a position without a segment of the
-    /// streams of the group. If the outcome is [`Applied`](Outcome::Applied), the reader is out,
+    /// streams of the group, or after the end of a segment. If the outcome is [`Applied`](Outcome::Applied), the reader is out,
     /// and its lease may be left: the call can be repeated.
     ///
     /// # Cancel safety
@@ -405,34 +410,6 @@ impl ReaderGroup {
         let effect = if removed.is_empty() { Outcome::NotApplied } else { Outcome::Applied };
         self.access.finish("taking dead readers out of", limit, effect, done)?;
         Ok(removed)
-    }
-
-    async fn remove(
-        &self,
-        reader: &str,
-        position: Option<&Position>,
-        effect: &mut Outcome,
-    ) -> Result<Removal> {
-        let reader: Arc<str> = reader.into();
-        let owned = position.map_or_else(Vec::new, |position| {
-            position.owned().map(|(segment, offset)| (segment.clone(), offset)).collect()
-        });
-        let removal = self.access.change(effect, |state, updates| {
-            if !state.is_online(&reader) {
-                return Ok(Removal::NotInGroup);
-            }
-            let streams = state.configuration().streams();
-            let is_known = |stream: ScopedStream| streams.iter().any(|it| it.stream == stream);
-            if !owned.is_empty() && !owned.iter().any(|(it, _)| is_known(it.scoped_stream())) {
-                return Err(ReaderGroupError::invalid(
-                    "the position has no segment of a stream that the group reads",
-                ));
-            }
-            let (reader, offsets) = (reader.clone(), owned.clone());
-            updates.push(GroupUpdate::RemoveReader { reader, offsets });
-            Ok(Removal::Removed)
-        });
-        removal.await?
     }
 
     /// Deletes the group with its state, the table too if it is in one. Its readers, and those of

@@ -3,8 +3,8 @@
 //! ```text
 //! handle         create, open, describe, delete, take a reader offline
 //!  ├ checkpoints   create and wait, cuts, cancel       ├ unread   bytes that were not read
-//!  ├ reset         begin again                         └ watch    what happens, as a stream
-//!  └ retention     release data
+//!  ├ reset         begin again                         ├ watch    what happens, as a stream
+//!  └ retention     release data                        └ offline  checks of a reader's position
 //! begin          checks of a configuration, and the segments that a group begins with
 //! access         the state and the controller, with deadlines
 //! machine/       what is decided without I/O
@@ -17,6 +17,7 @@ mod config;
 mod error;
 mod handle;
 mod machine;
+mod offline;
 mod reset;
 mod retention;
 mod unread;

@@ -110,6 +110,9 @@ async fn a_checkpoint_names_the_readers_that_hold_it_up_until_they_are_taken_off
     assert!(late.contains(&format!("pravega group offline {group} r1")), "{late}");
     let unknown = fails(3, &["group", "offline", &group, "r2"]);
     assert!(unknown.contains("its readers are r1"), "{unknown}");
+    let elsewhere = format!("{stream}/7.#epoch.0=0");
+    let refused = fails(2, &["group", "offline", &group, "r1", "--at", &elsewhere]);
+    assert!(refused.contains(&format!("r1 does not have {stream}/7.#epoch.0")), "{refused}");
     let place = format!("{stream}/0.#epoch.0=0");
     good(&["group", "offline", &group, "r1", "--at", &place]);
     let checkpoint = good(&taking).trim().to_owned();

@@ -4,7 +4,7 @@ use pravega_sdk_event_stream::group::{
     Removal,
     machine::{Effect, LossReason},
 };
-use pravega_sdk_types::{ErrorKind, Offset, Outcome, Position};
+use pravega_sdk_types::{ErrorKind, Offset, Outcome, Position, SegmentOffset};
 
 use super::support::{Reader, at, group_of, segment, write};
 
@@ -29,7 +29,10 @@ async fn readers_are_described_with_their_segments_and_where_they_are() {
 async fn a_reader_is_taken_out_at_a_position_or_at_its_last_checkpoint() {
     let (factory, stream, group) = group_of(1).await;
     write(&factory, &stream, 10).await;
-    for (position, expected) in [(Some(40), 40), (None, 40), (Some(60), 60)] {
+    // The position of 50 is that of an earlier reader of the id: others have read more since.
+    for (position, expected) in
+        [(Some(40), 40), (None, 40), (Some(60), 60), (Some(50), 60), (Some(80), 80)]
+    {
         let mut reader = Reader::join(&factory, &group, "r1").await;
         let (segment, from) = reader.open[0].clone();
         assert!(from.0 <= expected);
@@ -60,6 +63,27 @@ async fn a_position_of_another_group_is_refused_and_the_reader_stays() {
     let found = (refused.kind(), refused.outcome());
     assert_eq!(found, (ErrorKind::InvalidArgument, Outcome::NotApplied), "{refused}");
     assert_eq!(group.online_readers().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_position_after_the_end_of_a_segment_is_refused_and_the_reader_stays() {
+    let (factory, stream, group) = group_of(1).await;
+    write(&factory, &stream, 10).await;
+    let reader = Reader::join(&factory, &group, "r1").await;
+    let (segment, _) = reader.open[0].clone();
+    let position = |offset| {
+        let offset = SegmentOffset::from_wire(offset);
+        Position::new([(segment.clone(), offset)], [(segment.clone(), None)])
+    };
+    for (offset, why) in [(201, "after the end"), (-1, "not sealed")] {
+        let refused = group.reader_offline("r1", Some(&position(offset))).await.unwrap_err();
+        let found = (refused.kind(), refused.outcome());
+        assert_eq!(found, (ErrorKind::InvalidArgument, Outcome::NotApplied), "{refused}");
+        assert!(refused.to_string().contains(why), "{refused}");
+        assert_eq!(group.online_readers().await.unwrap().len(), 1);
+    }
+    let at_the_end = position(200);
+    assert_eq!(group.reader_offline("r1", Some(&at_the_end)).await.unwrap(), Removal::Removed);
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! Readers that lose their place, their events or their group.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use pravega_sdk_event_stream::group::{GroupInit, GroupItem, GroupUpdate};
+use pravega_sdk_event_stream::{
+    codec::Utf8,
+    group::{GroupEvent, GroupInit, GroupItem, GroupReaderConfig, GroupUpdate},
+};
 use pravega_sdk_integration_tests::harness::{FAR, factory, new_stream, scale_all};
-use pravega_sdk_types::{BoundedCut, ErrorKind, Outcome, ScopedReaderGroup, SegmentId};
+use pravega_sdk_types::{BoundedCut, ErrorKind, Offset, Outcome, ScopedReaderGroup, SegmentId};
 
 use super::support::{
     at, by_key, configuration, expected, new_group, next, next_event, next_within, open, read_all,
@@ -138,4 +141,41 @@ async fn a_reader_that_died_is_read_after_from_its_last_checkpoint() {
     let mut other = open(&factory, &group, "other").await.unwrap();
     let found = next_event(&mut other).await;
     assert_eq!(found.offset().0, recorded.to_wire(), "the first one after the checkpoint");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_repeated_after_a_death_is_known_by_the_last_event_of_each_segment() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 2).await;
+    let configuration = configuration(&stream).with_automatic_checkpoint_interval(None);
+    let group = new_group(&factory, &stream, 2, configuration, Vec::new()).await;
+    write(&factory, &stream, 0..100).await;
+    // The store of the program: the effects, and the end of the last event of each segment.
+    let (mut effects, mut ends) = (Vec::new(), BTreeMap::new());
+    let mut apply = |event: GroupEvent<String>| {
+        let end = ends.entry(event.segment().clone()).or_insert(Offset(0));
+        let is_new = event.offset() >= *end;
+        if is_new {
+            *end = event.end_offset();
+            effects.push(event);
+        }
+        is_new
+    };
+    let config = || GroupReaderConfig::default().with_lease(Some(Duration::from_secs(1)));
+    let open = async |id: &str| {
+        factory.group_reader_with(&group, &id.parse().unwrap(), Utf8, config()).await.unwrap()
+    };
+    let mut dies = open("dies").await;
+    for _ in 0..60 {
+        assert!(apply(next_event(&mut dies).await));
+    }
+    drop(dies);
+    // No program takes it offline: the other one does, at its last checkpoint.
+    let mut other = open("other").await;
+    let (mut repeated, mut new) = (0, 0);
+    while new < 40 {
+        if apply(next_event(&mut other).await) { new += 1 } else { repeated += 1 }
+    }
+    assert!(repeated > 0, "there was no checkpoint");
+    assert_eq!(by_key(&effects), expected(0..100));
 }
