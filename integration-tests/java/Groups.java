@@ -168,12 +168,18 @@ public class Groups {
         return ReaderGroupConfig.builder().disableAutomaticCheckpoints().groupRefreshTimeMillis(Long.parseLong(refresh));
     }
 
-    /** STREAM FROM TO REFRESH [INTERVAL]: reads a part of a stream, with automatic checkpoints if there is an interval. */
+    /**
+     * STREAM FROM TO REFRESH [INTERVAL [RETENTION]]: reads a part of a stream, with automatic checkpoints if there is an
+     * interval.
+     */
     private String create(String group, String[] a) {
         ReaderGroupConfig.ReaderGroupConfigBuilder wanted =
                 settings(a[3]).stream(Stream.of(scope, a[0]), cut(a[1]), cut(a[2]));
         if (a.length > 4) {
             wanted.automaticCheckpointIntervalMillis(Long.parseLong(a[4]));
+        }
+        if (a.length > 5) {
+            wanted.retentionType(ReaderGroupConfig.StreamDataRetention.valueOf(a[5]));
         }
         try {
             return Boolean.toString(manager.createReaderGroup(group, wanted.build()));

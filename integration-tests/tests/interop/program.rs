@@ -27,6 +27,11 @@ pub(crate) async fn java(program: &str, place: [&str; 2], arguments: &[&str]) ->
 /// Returns a command that runs a program of `integration-tests/java` in a folder. Its first
 /// argument is the URL of the server.
 pub(crate) fn command(program: &str, folder: &Path) -> std::process::Command {
+    command_for(program, folder, &url())
+}
+
+/// As [`command`], for another server.
+pub(crate) fn command_for(program: &str, folder: &Path, url: &str) -> std::process::Command {
     let jars =
         std::env::var("PRAVEGA_TEST_JARS").expect("run these tests with `cargo xtask interop`");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("java/{program}.java"));
@@ -35,7 +40,7 @@ pub(crate) fn command(program: &str, folder: &Path) -> std::process::Command {
     command.current_dir(folder);
     // The programs end soon, so the JVM should start soon.
     command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]);
-    command.arg("-cp").arg(format!("{jars}/*")).arg(source).arg(url());
+    command.arg("-cp").arg(format!("{jars}/*")).arg(source).arg(url);
     command
 }
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use pravega_sdk_integration_tests::harness::url;
 use pravega_sdk_types::{EventPointer, Scope, ScopedReaderGroup};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -41,8 +42,13 @@ struct Output {
 impl Java {
     /// Starts the process. It is ready when the first command is answered.
     pub(super) fn start(scope: &Scope) -> Arc<Self> {
+        Self::start_for(scope, &url())
+    }
+
+    /// As [`Self::start`], for another server.
+    pub(super) fn start_for(scope: &Scope, url: &str) -> Arc<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let mut command = program::command("Groups", folder.path());
+        let mut command = program::command_for("Groups", folder.path(), url);
         command.arg(scope.as_str());
         command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
         command.stderr(std::fs::File::create(folder.path().join("stderr")).unwrap());

@@ -10,4 +10,5 @@ mod member;
 mod mixed;
 mod offline;
 mod orders;
+mod retention;
 mod tables;
