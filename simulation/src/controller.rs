@@ -667,6 +667,7 @@ impl Controller for SimController {
         _: &Subscriber,
         _: &BoundedCut,
     ) -> Result<(), ControllerError> {
+        self.arrive("updateSubscriberStreamCut").await?;
         Err(unsupported())
     }
 }
