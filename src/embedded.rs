@@ -12,6 +12,9 @@ pub use pravega_sdk_server::{
     check, salvage,
 };
 
+#[cfg(feature = "embedded-tls")]
+pub use pravega_sdk_server::ServerTls;
+
 use crate::controller_client::ControllerError;
 
 /// A server in this process, with a client connected to it.

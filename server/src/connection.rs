@@ -11,7 +11,6 @@ use pravega_sdk_server_core::{
 use pravega_sdk_wire_protocol::{SendBuffer, WireCommand, commands::ReadSegment};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
-    net::TcpStream,
     task::yield_now,
     time::{Instant, timeout},
 };
@@ -26,6 +25,7 @@ use crate::{
     ports::Seat,
     receive::{Decoded, ReceiveBuffer},
     state::ServerState,
+    transport::Transport,
     turns,
 };
 
@@ -44,13 +44,30 @@ const READ_OVERHEAD: usize = 512;
 /// Serves a client until it leaves, violates the protocol, or the server ends the connection.
 pub(crate) async fn serve(
     state: Arc<ServerState>,
-    socket: TcpStream,
+    socket: Transport,
     store: StoreIndex,
     seat: Seat,
 ) {
-    socket.set_nodelay(true).ok();
+    match socket {
+        Transport::Plain(socket) => {
+            let (reading, writing) = socket.into_split();
+            serve_halves(state, (reading, writing), store, seat).await;
+        }
+        #[cfg(feature = "tls")]
+        Transport::Tls(stream) => {
+            let (reading, writing) = tokio::io::split(stream);
+            serve_halves(state, (reading, writing), store, seat).await;
+        }
+    }
+}
+
+async fn serve_halves(
+    state: Arc<ServerState>,
+    (reading, writing): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    store: StoreIndex,
+    seat: Seat,
+) {
     let account = state.turns.account();
-    let (reading, writing) = socket.into_split();
     let outbox = Arc::new(Outbox::new(state.budget.replies.clone()));
     let id = state.connect(&outbox);
     let mut session = Session::new(id, store);
@@ -445,7 +462,8 @@ async fn send_all(
     write_all(&mut frames, writing, &state.budget.replies).await && goes_on
 }
 
-/// Writes frames; returns false if the client does not take them, or has left.
+/// Writes frames, and what TLS keeps of them; returns false if the client does not take them, or
+/// has left.
 async fn write_all(
     frames: &mut SendBuffer,
     writing: &mut (impl AsyncWrite + Unpin),
@@ -453,17 +471,25 @@ async fn write_all(
 ) -> bool {
     let begun = Instant::now();
     let mut waited = Duration::ZERO;
-    while frames.has_remaining() {
-        match timeout(TICK, writing.write_buf(frames)).await {
-            Ok(Ok(0) | Err(_)) => return false,
-            Ok(Ok(_)) => waited = Duration::ZERO,
+    loop {
+        let is_written = !frames.has_remaining();
+        let written = async {
+            match is_written {
+                true => writing.flush().await.map(|()| None),
+                false => writing.write_buf(frames).await.map(Some),
+            }
+        };
+        match timeout(TICK, written).await {
+            Ok(Ok(None)) => return true,
+            Ok(Ok(Some(0)) | Err(_)) => return false,
+            Ok(Ok(Some(_))) => waited = Duration::ZERO,
             Err(_) => waited += TICK,
         }
-        if frames.has_remaining() && is_over(begun, waited, (UNTAKEN, WHEN_WANTED), replies) {
+        let goes_on = frames.has_remaining() || !waited.is_zero();
+        if goes_on && is_over(begun, waited, (UNTAKEN, WHEN_WANTED), replies) {
             return false;
         }
     }
-    true
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{body::Body, codegen::http::Request};
 
@@ -13,6 +12,7 @@ use crate::{
     limits::{CONNECTION_CALLS, FIRST_WORD},
     ports::Seat,
     tasks::{Spawner, Tasks},
+    transport::Transport,
     watched::{Watch, Watched},
 };
 
@@ -22,7 +22,7 @@ const HEADERS: u32 = 8 << 10;
 const WINDOW: u32 = (64 << 10) - 1;
 
 /// Serves a client until it leaves, or its seat is taken. After `stop`, no more calls begin.
-pub(crate) async fn serve(socket: TcpStream, calls: Calls, seat: Seat, stop: CancellationToken) {
+pub(crate) async fn serve(socket: Transport, calls: Calls, seat: Seat, stop: CancellationToken) {
     let account = calls.state().turns.account();
     let seat = Arc::new(seat);
     let (watch, tasks) = (Watch::new(Some(Arc::clone(&seat))), Arc::new(Tasks::default()));

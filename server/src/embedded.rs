@@ -3,11 +3,7 @@
 use std::{fmt, os::unix::net::UnixListener, sync::Arc, time::Duration};
 
 use pravega_sdk_server_core::{ids::StoreIndex, store::MemoryLimit};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    runtime::Handle,
-    time::Instant,
-};
+use tokio::{net::TcpListener, runtime::Handle, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -22,6 +18,7 @@ use crate::{
     service::{Addresses, Service},
     state::ServerState,
     storage::Storage,
+    transport::{Door, Transport},
 };
 
 /// The interval between checks for periodic work.
@@ -63,6 +60,8 @@ pub struct EmbeddedServer {
     pub(crate) rest: Arc<Port>,
     /// The threads of the log, which end after it is closed.
     pub(crate) storage: Option<Storage>,
+    #[cfg(feature = "tls")]
+    pub(crate) certificates: Option<Arc<crate::tls::Certificates>>,
 }
 
 impl fmt::Debug for EmbeddedServer {
@@ -79,10 +78,20 @@ impl EmbeddedServer {
         ServerBuilder::default()
     }
 
-    /// The URL that clients connect to, such as `tcp://127.0.0.1:9090`.
+    /// The URL that clients connect to, such as `tcp://127.0.0.1:9090`, or with TLS
+    /// `tls://127.0.0.1:9090`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("tcp://{}:{}", self.addresses.host, self.addresses.controller)
+        let Addresses { scheme, host, controller, .. } = &self.addresses;
+        format!("{scheme}://{host}:{controller}")
+    }
+
+    /// The PEM text of the certificate that the server shows to clients, and of those that signed
+    /// it; `None` without TLS. Clients that trust it can connect.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn certificate(&self) -> Option<String> {
+        self.certificates.as_ref().map(|certificates| certificates.text())
     }
 
     /// The port of the controller.
@@ -185,37 +194,41 @@ impl EmbeddedServer {
         self.tasks.spawn(copy::serve(socket, storage.snapshots(log.clone()), self.stop.clone()));
     }
 
-    pub(crate) fn serve_controller(&self, listener: TcpListener) {
+    pub(crate) fn serve_controller(&self, listener: TcpListener, door: Door) {
         let service = Service::new(Arc::clone(&self.state), self.addresses.clone());
         let calls = Calls::new(Arc::clone(&self.state), service);
         let stop = self.stop.clone();
-        self.accept(listener, &self.controller, move |socket, seat| {
-            Some(controller::serve(socket, calls.clone(), seat, stop.clone()))
+        self.accept((listener, door), &self.controller, move |socket, seat| {
+            controller::serve(socket, calls.clone(), seat, stop.clone())
         });
     }
 
-    pub(crate) fn serve_rest(&self, listener: TcpListener, hosts: Vec<String>) {
+    pub(crate) fn serve_rest(&self, listener: TcpListener, door: Door, hosts: Vec<String>) {
         let service = rest::Service::new(Arc::clone(&self.state), hosts);
         let stop = self.stop.clone();
-        self.accept(listener, &self.rest, move |socket, seat| {
-            Some(rest::serve(socket, service.clone(), seat, stop.clone()))
+        self.accept((listener, door), &self.rest, move |socket, seat| {
+            rest::serve(socket, service.clone(), seat, stop.clone())
         });
     }
 
-    pub(crate) fn serve_store(&self, listener: TcpListener, store: StoreIndex) {
+    pub(crate) fn serve_store(&self, listener: TcpListener, door: Door, store: StoreIndex) {
         let state = Arc::clone(&self.state);
-        self.accept(listener, &self.stores, move |socket, seat| {
-            let is_served = !state.faults.refuses_connections();
-            is_served.then(|| connection::serve(Arc::clone(&state), socket, store, seat))
+        self.accept((listener, door), &self.stores, move |socket, seat| {
+            let state = Arc::clone(&state);
+            async move {
+                if !state.faults.refuses_connections() {
+                    connection::serve(state, socket, store, seat).await;
+                }
+            }
         });
     }
 
-    /// Accepts connections, and spawns the task of each that is served.
+    /// Accepts connections, and spawns the task of each, which serves it once it has come in.
     fn accept<F>(
         &self,
-        listener: TcpListener,
+        (listener, door): (TcpListener, Door),
         port: &Arc<Port>,
-        serve: impl Fn(TcpStream, Seat) -> Option<F> + Send + 'static,
+        serve: impl Fn(Transport, Seat) -> F + Clone + Send + 'static,
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -223,9 +236,12 @@ impl EmbeddedServer {
         let (stop, cut) = (self.stop.clone(), self.cut.clone());
         let accepting = async move {
             while let Some((socket, seat)) = port.accept(&listener, &stop, &cut).await {
-                if let Some(serving) = serve(socket, seat) {
-                    tasks.spawn(serving);
-                }
+                let (door, serve) = (door.clone(), serve.clone());
+                tasks.spawn(async move {
+                    if let Some(socket) = door.enter(socket, &seat).await {
+                        serve(socket, seat).await;
+                    }
+                });
             }
         };
         // Clients decide how often they connect, so this too takes turns, and the next one each

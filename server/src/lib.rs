@@ -23,6 +23,8 @@ mod budget;
 mod builder;
 mod check;
 mod clock;
+#[cfg(feature = "tls")]
+mod configured;
 mod connection;
 mod controller;
 mod copy;
@@ -42,6 +44,7 @@ mod locks;
 mod log;
 mod outbox;
 mod ports;
+mod protocol;
 mod receive;
 mod rest;
 mod service;
@@ -51,6 +54,9 @@ mod start;
 mod state;
 mod storage;
 mod tasks;
+#[cfg(feature = "tls")]
+mod tls;
+mod transport;
 mod turns;
 mod watched;
 
@@ -61,3 +67,5 @@ pub use embedded::EmbeddedServer;
 pub use faults::{Faults, Presence, Refusal};
 pub use journal::{OpenError, OpenProblem};
 pub use start::StartError;
+#[cfg(feature = "tls")]
+pub use tls::ServerTls;

@@ -3,7 +3,8 @@
 //!
 //! A server with a memory limit of M bytes stays within M and 64 MiB more. The 64 MiB are for what
 //! is not stored: [`REQUEST_BYTES`], [`REPLY_BYTES`], the least that each connection may have
-//! whatever the others do, and the program itself. All are bounds of the process.
+//! whatever the others do, and the program itself. All are bounds of the process. With TLS, each
+//! connection takes a little more, see `TLS_BUFFER`.
 
 use std::time::Duration;
 
@@ -55,6 +56,10 @@ pub(crate) const QUEUED_BYTES: u64 = 12 << 20;
 /// keeps as much as it likes, 4 MiB on Linux, of each connection, and slows all sockets of the
 /// machine down once clients that take nothing have it all.
 pub(crate) const SEND_BUFFER: u32 = 256 << 10;
+/// What TLS keeps of the replies of one connection besides that, in bytes, before the socket takes
+/// them. With what it keeps of a request, each connection takes at most about 50 KiB more.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_BUFFER: usize = 16 << 10;
 /// The connections of a listener that wait until they are accepted.
 pub(crate) const BACKLOG: u32 = 1024;
 

@@ -28,6 +28,8 @@ const DECODED_TIMES: usize = 4;
 /// The addresses of a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Addresses {
+    /// The scheme of the URL.
+    pub(crate) scheme: &'static str,
     pub(crate) host: String,
     pub(crate) controller: u16,
     pub(crate) stores: Vec<u16>,
@@ -450,7 +452,8 @@ mod tests {
         let durable = watch::Sender::new(Durable::To(Sequence::default()));
         let state = Arc::new(ServerState::new(machine, Clock::standing(), durable, None));
         let host = "127.0.0.1".to_owned();
-        let addresses = Addresses { host, controller: 1, stores: vec![2], rest: None };
+        let addresses =
+            Addresses { scheme: "tcp", host, controller: 1, stores: vec![2], rest: None };
         let service = Service::new(state, addresses);
         service.create_scope(Request::new(ScopeInfo { scope: "s".to_owned() })).await.unwrap();
         let policy = ScalingPolicy { min_num_segments: SEGMENTS, ..ScalingPolicy::default() };

@@ -27,10 +27,17 @@ use crate::{
     journal::{OpenError, OpenProblem},
     limits::{BACKLOG, ConnectionLimits, SEND_BUFFER},
     ports::Port,
+    protocol::Protocol,
     service::Addresses,
     signals,
     state::ServerState,
     storage::OpenedStorage,
+    transport::Door,
+};
+#[cfg(feature = "tls")]
+use crate::{
+    configured::Unusable,
+    tls::{Certificates, Handshakes},
 };
 
 /// An error from starting a server.
@@ -50,6 +57,16 @@ pub enum StartError {
     /// The folder of data cannot be used.
     #[error(transparent)]
     Data(#[from] OpenError),
+    /// A file that the configuration names cannot be used: of a certificate or a key.
+    #[error("cannot use {}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+        /// The kind of failure.
+        kind: ErrorKind,
+    },
     /// There is no tokio runtime to start it on.
     #[error("there is no tokio runtime here; call it inside one")]
     NoRuntime,
@@ -58,8 +75,16 @@ pub enum StartError {
 classify!(StartError, |error| match error {
     StartError::Listen { source, .. } => io_kind(source),
     StartError::Data(error) => error.kind(),
+    StartError::File { kind, .. } => *kind,
     StartError::NoRuntime => ErrorKind::NoRuntime,
 });
+
+#[cfg(feature = "tls")]
+impl From<Unusable> for StartError {
+    fn from(Unusable { path, reason, kind }: Unusable) -> Self {
+        Self::File { path, reason, kind }
+    }
+}
 
 impl ServerBuilder {
     /// Starts the server on the runtime of the caller, which needs I/O and timers (`enable_all`):
@@ -67,8 +92,8 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// [`StartError`] if a port cannot be listened on, or the folder of data cannot be used, and
-    /// outside a tokio runtime.
+    /// [`StartError`] if a port cannot be listened on, or the folder of data or the certificate
+    /// cannot be used, and outside a tokio runtime.
     ///
     /// # Cancel safety
     ///
@@ -77,23 +102,14 @@ impl ServerBuilder {
         if Handle::try_current().is_err() {
             return Err(StartError::NoRuntime);
         }
-        let controller = listen(self.address, self.controller_port).await?;
-        let mut stores = Vec::new();
-        for _ in 0..self.stores {
-            stores.push(listen(self.address, 0).await?);
-        }
-        let rest = match self.rest_port {
-            Some(port) => Some(listen(self.address, port).await?),
-            None => None,
-        };
-        let port =
-            |listener: &TcpListener| listener.local_addr().map_or(0, |address| address.port());
-        let addresses = Addresses {
-            host: self.address.to_string(),
-            controller: port(&controller),
-            stores: stores.iter().map(port).collect(),
-            rest: rest.as_ref().map(port),
-        };
+        #[cfg(feature = "tls")]
+        let certificates = self.certificates().await?;
+        #[cfg(feature = "tls")]
+        let scheme = if certificates.is_some() { "tls" } else { "tcp" };
+        #[cfg(not(feature = "tls"))]
+        let scheme = "tcp";
+        let listeners = Listeners::open(&self).await?;
+        let addresses = listeners.addresses(scheme, self.address);
 
         let clock = self.clock();
         let rest_hosts = self.rest_hosts.clone();
@@ -131,24 +147,95 @@ impl ServerBuilder {
             controller: Port::new("controller", limits.controller),
             rest: Port::new("REST", limits.rest),
             storage,
+            #[cfg(feature = "tls")]
+            certificates,
         };
         server.watch_log(self);
         if let Some(socket) = socket {
             server.serve_snapshots(socket);
         }
-        server.serve_controller(controller);
-        if let Some(rest) = rest {
-            server.serve_rest(rest, rest_hosts);
-        }
-        for (index, listener) in stores.into_iter().enumerate() {
-            server.serve_store(listener, StoreIndex(index));
-        }
+        server.serve(listeners, rest_hosts)?;
         server.keep_time();
         Ok(server)
     }
 }
 
+/// The listeners of all ports.
+struct Listeners {
+    controller: TcpListener,
+    stores: Vec<TcpListener>,
+    rest: Option<TcpListener>,
+}
+
+impl Listeners {
+    async fn open(builder: &ServerBuilder) -> Result<Self, StartError> {
+        let controller = listen(builder.address, builder.controller_port).await?;
+        let mut stores = Vec::new();
+        for _ in 0..builder.stores {
+            stores.push(listen(builder.address, 0).await?);
+        }
+        let rest = match builder.rest_port {
+            Some(port) => Some(listen(builder.address, port).await?),
+            None => None,
+        };
+        Ok(Self { controller, stores, rest })
+    }
+
+    fn addresses(&self, scheme: &'static str, host: IpAddr) -> Addresses {
+        let port =
+            |listener: &TcpListener| listener.local_addr().map_or(0, |address| address.port());
+        Addresses {
+            scheme,
+            host: host.to_string(),
+            controller: port(&self.controller),
+            stores: self.stores.iter().map(port).collect(),
+            rest: self.rest.as_ref().map(port),
+        }
+    }
+}
+
+impl EmbeddedServer {
+    /// Serves the clients of all ports.
+    fn serve(&self, listeners: Listeners, rest_hosts: Vec<String>) -> Result<(), StartError> {
+        let Listeners { controller, stores, rest } = listeners;
+        self.serve_controller(controller, self.door(Protocol::Controller)?);
+        if let Some(rest) = rest {
+            self.serve_rest(rest, self.door(Protocol::Rest)?, rest_hosts);
+        }
+        for (index, listener) in stores.into_iter().enumerate() {
+            self.serve_store(listener, self.door(Protocol::Store)?, StoreIndex(index));
+        }
+        Ok(())
+    }
+
+    /// The entry of a port.
+    fn door(&self, protocol: Protocol) -> Result<Door, StartError> {
+        #[cfg(feature = "tls")]
+        if let Some(certificates) = &self.certificates {
+            let turns = self.state.turns.clone();
+            return Ok(Door::Tls(Handshakes::new(certificates, protocol, turns)?));
+        }
+        let _ = protocol;
+        Ok(Door::Plain)
+    }
+}
+
 impl ServerBuilder {
+    /// Reads or makes the certificate and the key, outside the runtime's threads.
+    #[cfg(feature = "tls")]
+    async fn certificates(&self) -> Result<Option<Arc<Certificates>>, StartError> {
+        let Some(mut tls) = self.tls.clone() else { return Ok(None) };
+        tls.names.push(self.address.to_string());
+        tls.names.extend(self.rest_hosts.iter().cloned());
+        let opened = tokio::task::spawn_blocking(move || Certificates::open(&tls)).await;
+        let opened = opened.map_err(|_| StartError::File {
+            path: PathBuf::from("the certificate of the server"),
+            reason: "the task that reads it panicked".to_owned(),
+            kind: ErrorKind::Config,
+        })?;
+        Ok(Some(Arc::new(opened?)))
+    }
+
     /// Reads back the data of a folder, outside the runtime's threads.
     async fn open(&self, directory: PathBuf) -> Result<(OpenedStorage, PathBuf), OpenError> {
         signals::survive_long_files();

@@ -17,7 +17,6 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Instant, Sleep, sleep},
 };
 
@@ -26,6 +25,7 @@ use crate::{
     limits::{FIRST_WORD, TICK, UNTAKEN, WHEN_WANTED},
     ports::Seat,
     tasks::Tasks,
+    transport::Transport,
     turns,
 };
 
@@ -129,7 +129,7 @@ impl Drop for AnswerGuard {
 /// The socket of a connection to the controller.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    socket: TcpStream,
+    socket: Transport,
     watch: Arc<Watch>,
     tasks: Arc<Tasks>,
     replies: Pool,
@@ -141,12 +141,11 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn new(
-        socket: TcpStream,
+        socket: Transport,
         watch: Arc<Watch>,
         tasks: Arc<Tasks>,
         replies: Pool,
     ) -> Self {
-        socket.set_nodelay(true).ok();
         Self {
             socket,
             watch,
@@ -237,7 +236,10 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        // What TLS has taken may be blocked, too.
+        self.check(cx)?;
+        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
+        self.wrote(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

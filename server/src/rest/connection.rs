@@ -19,7 +19,6 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -30,7 +29,7 @@ use super::{
     screen::Screen,
     socket::{Head, Socket},
 };
-use crate::{ports::Seat, state::ServerState, turns::Turns};
+use crate::{ports::Seat, state::ServerState, transport::Transport, turns::Turns};
 
 /// The service: its paths, and what is refused before.
 #[derive(Debug, Clone)]
@@ -51,7 +50,7 @@ impl Service {
 /// Serves a client until its response is sent, or its seat is taken. After `stop`, a request that
 /// has not begun is not waited for.
 pub(crate) async fn serve(
-    stream: TcpStream,
+    stream: Transport,
     service: Service,
     seat: Seat,
     stop: CancellationToken,
@@ -64,12 +63,11 @@ pub(crate) async fn serve(
 }
 
 async fn respond_once(
-    stream: TcpStream,
+    stream: Transport,
     service: Service,
     seat: Arc<Seat>,
     stop: CancellationToken,
 ) {
-    stream.set_nodelay(true).ok();
     let head = Arc::new(Head::default());
     let socket = Socket::new(stream, seat, Arc::clone(&head));
     let respond = service_fn(move |request| {
@@ -129,7 +127,7 @@ fn without_last_slash(uri: &mut Uri) {
 }
 
 /// Ends the connection so that the client receives its response, also if it is still sending.
-async fn end(mut stream: TcpStream) {
+async fn end(mut stream: Transport) {
     let drain = async {
         stream.shutdown().await?;
         let (mut buffer, mut drained) = ([0; 4096], 0);

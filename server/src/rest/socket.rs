@@ -10,13 +10,11 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Sleep, sleep},
 };
 
 use super::limits::{MAX_HEAD_LEN, MIN_TAKEN, TAKE_TIMEOUT};
-use crate::locks::lock;
-use crate::ports::Seat;
+use crate::{locks::lock, ports::Seat, transport::Transport};
 
 /// The first bytes of a connection, as the client sent them.
 #[derive(Debug, Default)]
@@ -51,7 +49,7 @@ fn count(head: &[u8], name: &str) -> usize {
 /// A client's socket.
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Transport,
     seat: Arc<Seat>,
     head: Arc<Head>,
     stalled: Option<Stalled>,
@@ -68,11 +66,11 @@ struct Stalled {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, seat: Arc<Seat>, head: Arc<Head>) -> Self {
+    pub(super) fn new(stream: Transport, seat: Arc<Seat>, head: Arc<Head>) -> Self {
         Self { stream, seat, head, stalled: None, untouched: 0 }
     }
 
-    pub(super) fn into_stream(self) -> TcpStream {
+    pub(super) fn into_stream(self) -> Transport {
         self.stream
     }
 
@@ -144,9 +142,12 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        // What TLS has taken may be blocked, too.
+        ready!(self.progress(flushed.map_ok(|()| 0), context))?;
         // Everything that was to be written was taken.
         self.stalled = None;
-        Pin::new(&mut self.stream).poll_flush(context)
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,4 +1,5 @@
-//! Features of the embedded server: a clock that tests move, limits, faults, a folder, REST.
+//! Features of the embedded server: a clock that tests move, limits, faults, a folder, REST,
+//! TLS.
 
 mod backup;
 mod bounds;
@@ -15,3 +16,4 @@ mod misuse;
 mod process;
 mod rest;
 mod support;
+mod tls;
