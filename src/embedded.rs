@@ -8,8 +8,8 @@ use pravega_sdk_client_factory::{
 };
 pub use pravega_sdk_server::{
     Backup, CopyError, DamagedPart, EmbeddedServer, Faults, FolderReport, Missing, OpenError,
-    OpenProblem, Presence, Refusal, Salvaged, SegmentPart, ServerBuilder, StartError, backup,
-    check, salvage,
+    OpenProblem, Presence, Refusal, Salvaged, SegmentPart, ServerBuilder, StartError, account_line,
+    backup, check, salvage,
 };
 
 #[cfg(feature = "embedded-tls")]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytestring::ByteString;
 
 use crate::{
-    access::Access,
+    access::{Access, Rules},
     catalog::{Catalog, Intervals, Place, RestoreError, RetentionRound, WatermarkRound},
     ids::Moment,
     placement::Placement,
@@ -22,7 +22,7 @@ pub struct Config {
     pub durability: Durability,
     /// The store that each segment is on.
     pub placement: Placement,
-    /// Accounts and tokens; `None` if every client may use the server.
+    /// The issue and the check of tokens; `None` if every client may use the server.
     pub access: Option<Access>,
     /// The intervals of the work of [`Machine::tick`].
     pub intervals: Intervals,
@@ -33,7 +33,7 @@ pub struct Config {
 pub struct Machine {
     /// The records that the driver has not taken yet.
     pub journal: Journal,
-    /// Accounts and tokens; `None` if every client may use the server.
+    /// The issue and the check of tokens; `None` if every client may use the server.
     pub access: Option<Access>,
     /// The store that each segment is on.
     pub placement: Placement,
@@ -126,9 +126,20 @@ impl Machine {
         self.store.snapshot(put);
     }
 
-    /// The catalog and a step, for one call of the controller.
+    /// The catalog and a step, for one call of the controller by a client that may do everything.
     pub fn call(&mut self, at: Moment) -> (&mut Catalog, Step<'_>) {
+        self.call_by(None, at)
+    }
+
+    /// The catalog and a step, for one call of the controller. Its tokens allow what the rules of
+    /// the client do; `None` means everything. Whether it may make the call was checked before.
+    pub fn call_by<'a>(
+        &'a mut self,
+        rules: Option<&'a Rules>,
+        at: Moment,
+    ) -> (&'a mut Catalog, Step<'a>) {
         let step = Step {
+            rules,
             store: &mut self.store,
             journal: &mut self.journal,
             access: self.access.as_ref(),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use pravega_sdk_server_core::{
-    access::{Access, Account},
+    access::{Access, Account, Rules},
     catalog::Intervals,
     log::{CheckpointSettings, FolderId, Settings, SpaceSettings},
     machine::{Config, Machine},
@@ -43,7 +43,8 @@ pub struct ServerBuilder {
     memory_limit: u64,
     disk_limit: Option<u64>,
     pub(crate) stores: usize,
-    accounts: Vec<Account>,
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) accounts_file: Option<PathBuf>,
     token_lifetime: Duration,
     clock: ClockKind,
     intervals: Intervals,
@@ -69,6 +70,7 @@ impl Default for ServerBuilder {
             disk_limit: None,
             stores: 1,
             accounts: Vec::new(),
+            accounts_file: None,
             token_lifetime: Duration::from_secs(600),
             clock: ClockKind::Wall,
             intervals: Intervals::default(),
@@ -150,13 +152,12 @@ impl ServerBuilder {
         self
     }
 
-    /// Adds an account. With accounts, calls of the controller and of REST need the user and
-    /// password of one, and requests to the stores need delegation tokens.
+    /// Adds an account that may do everything. With accounts, calls of the controller and of REST
+    /// need the user and password of one, and requests to the stores need delegation tokens.
     ///
-    /// Accounts keep strangers out; they do not divide users. Every account may do everything to
-    /// every scope and stream, and the controller issues a token for any operation on any stream to
-    /// each. A token allows only its operation on the segments of its stream, until it expires; an
-    /// append that was set up before goes on until its connection ends, as on a Java server.
+    /// A token allows only its operation on the segments of its stream, until it expires. A
+    /// connection on which a writer was set up ends then, as on a Java server: the writer asks for
+    /// another token and goes on.
     ///
     /// Without TLS, which the feature `tls` has, passwords, tokens and events are readable on the
     /// way. The server listens on 127.0.0.1, where every program and every user of the machine can
@@ -164,6 +165,48 @@ impl ServerBuilder {
     #[must_use]
     pub fn with_account(mut self, user: &str, password: &str) -> Self {
         self.accounts.push(Account::new(user, password));
+        self
+    }
+
+    /// Adds an account that may do what its rules allow, in the form that the accounts of the Java
+    /// server have, such as `prn::/scope:shop,READ;prn::/scope:shop/stream:*,READ_UPDATE`.
+    ///
+    /// A rule is a pattern and one of `READ`, `READ_UPDATE` and `NONE`. The first rule counts whose
+    /// pattern is the whole name of a resource, where `*` is for any text:
+    ///
+    /// | name | resource |
+    /// |---|---|
+    /// | `prn::/` | the list of scopes: to create and delete them |
+    /// | `prn::/scope:S` | a scope: to list what is in it, and to create streams, groups and tables |
+    /// | `prn::/scope:S/stream:N` | a stream, with its transactions |
+    /// | `prn::/scope:S/reader-group:N` | a reader group, with its state: its readers need `READ` |
+    /// | `prn::/scope:S/key-value-table:N` | a key-value table |
+    ///
+    /// A rule that cannot be read allows nothing, and is logged when the server starts.
+    #[must_use]
+    pub fn with_limited_account(mut self, user: &str, password: &str, rules: &str) -> Self {
+        let (rules, skipped) = Rules::parse(rules);
+        for rule in skipped {
+            tracing::warn!(rule, "a rule of an account cannot be read, and allows nothing");
+        }
+        self.accounts.push(Account::new(user, password).with_rules(rules));
+        self
+    }
+
+    /// Adds the accounts of a file, which the Java server can use as well: a line for each, with
+    /// the user, the digest of the password as `pravega-admin password create-password-file` writes
+    /// it, and the [rules](Self::with_limited_account), with colons between them. Lines that begin
+    /// with `#` are comments.
+    ///
+    /// A changed file is read within about a second. What cannot be read in it is logged and
+    /// skipped; if the file cannot be read at all, the accounts stay as they are. Delegation tokens
+    /// that an account has are valid until they expire.
+    ///
+    /// Checking a password takes some milliseconds of a thread, once for each account and change of
+    /// the file, and one at a time: wrong passwords wait for each other, for ten seconds at most.
+    #[must_use]
+    pub fn with_accounts_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.accounts_file = Some(path.into());
         self
     }
 
@@ -218,19 +261,15 @@ impl ServerBuilder {
         self
     }
 
+    /// Returns true if clients need an account.
+    pub(crate) fn has_accounts(&self) -> bool {
+        !self.accounts.is_empty() || self.accounts_file.is_some()
+    }
+
     /// An empty machine as configured.
     pub(crate) fn machine(&self, durability: Durability) -> Machine {
-        let access = (!self.accounts.is_empty()).then(|| {
-            // Random UUIDs come from the system's randomness, 122 bits each.
-            let mut secret = [0; 32];
-            let halves = [Uuid::new_v4(), Uuid::new_v4()];
-            secret
-                .iter_mut()
-                .zip(halves.iter().flat_map(Uuid::as_bytes))
-                .for_each(|(byte, random)| *byte = *random);
-            let lifetime = Millis(millis(self.token_lifetime));
-            Access::new(self.accounts.clone(), secret, lifetime)
-        });
+        let access =
+            self.has_accounts().then(|| Access::new(secret(), Millis(millis(self.token_lifetime))));
         Machine::new(Config {
             memory_limit: MemoryLimit(self.memory_limit),
             durability,
@@ -273,6 +312,26 @@ impl ServerBuilder {
             ClockKind::Standing => Clock::standing(),
         }
     }
+}
+
+/// The line of an account for a [file of accounts](ServerBuilder::with_accounts_file), with the
+/// digest of its password and its [rules](ServerBuilder::with_limited_account). Each call has
+/// another salt, and takes some milliseconds.
+#[must_use]
+pub fn account_line(user: &str, password: &str, rules: &str) -> String {
+    Account::line(user, password, &secret(), rules)
+}
+
+/// A secret that only this process knows.
+pub(crate) fn secret() -> [u8; 32] {
+    // Random UUIDs come from the system's randomness, 122 bits each.
+    let mut secret = [0; 32];
+    let halves = [Uuid::new_v4(), Uuid::new_v4()];
+    secret
+        .iter_mut()
+        .zip(halves.iter().flat_map(Uuid::as_bytes))
+        .for_each(|(byte, random)| *byte = *random);
+    secret
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -5,14 +5,14 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use bytes::Buf as _;
 use pravega_sdk_server_core::{
     ids::StoreIndex,
-    record::Sequence,
+    record::{Millis, Sequence},
     store::{Closed, Reply, Session, demand, own_memory, weight},
 };
 use pravega_sdk_wire_protocol::{SendBuffer, WireCommand, commands::ReadSegment};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     task::yield_now,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -151,7 +151,15 @@ async fn receive(
         let asked = Instant::now();
         received.make_room().await;
         patience.waited_for_memory(asked.elapsed());
-        match patience.read(&mut received, &mut reading).await {
+        let read = async {
+            let reading = patience.read(&mut received, &mut reading);
+            let Some(expires) = session.expires() else { return reading.await };
+            tokio::select! {
+                read = reading => read,
+                () = reaches(state, expires) => Err("the token of a set-up has expired"),
+            }
+        };
+        match read.await {
             Ok(read) => {
                 (unfinished, unsynced) = (unfinished + read, unsynced + read);
                 written.add(Instant::now().into_std(), read);
@@ -167,6 +175,14 @@ async fn receive(
             // waits above is one, and the other connections of the thread have no turn.
             yield_now().await;
         }
+    }
+}
+
+/// Waits until the clock of the server reaches a time. Tests may advance it.
+async fn reaches(state: &ServerState, time: Millis) {
+    while state.clock.now() < time {
+        let left = u64::try_from(time.since(state.clock.now())).unwrap_or_default();
+        sleep(TICK.min(Duration::from_millis(left.max(1)))).await;
     }
 }
 
@@ -441,7 +457,7 @@ async fn send_all(
 ) -> bool {
     let delay = state.faults.delay();
     if !delay.is_zero() {
-        tokio::time::sleep(delay).await;
+        sleep(delay).await;
     }
     let Some(after) = replies.first().map(|reply| reply.after) else {
         return true;

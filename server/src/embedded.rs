@@ -287,6 +287,7 @@ impl EmbeddedServer {
                          delete streams, or make room on the disk"
                     );
                 }
+                state.refresh_accounts().await;
                 state.budget.requests.tick();
                 state.budget.replies.tick();
                 // A failure of the log is reported where it is watched.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pravega_sdk_proto::{controller_service_server::ControllerService, *};
 use pravega_sdk_server_core::{
+    access::{Need, Operation, Resource, operation_to_write},
     catalog::{CallError, CallResult, Catalog, id_of},
     ids::{Moment, StoreIndex},
     machine::Machine,
@@ -17,7 +18,9 @@ use crate::{
     answer::{Lent, not_taken},
     budget::Charge,
     durable::NotDurable,
+    identity::{self, Caller, Refused},
     limits::{ANSWER_WAITS, OWN_ANSWER_BYTES, OWN_BYTES, REPLY_BYTES},
+    needs::{self, Named as _},
     state::ServerState,
     watched::OnlyCall,
 };
@@ -51,8 +54,8 @@ enum Attempt<A> {
     Needs(usize),
     /// Nothing has changed: it reads segments of a stream that are changing.
     Waits,
-    /// The client has no account.
-    Refused,
+    /// It was made before.
+    Repeated,
 }
 
 /// A call that was made.
@@ -69,8 +72,15 @@ fn authorization<Q>(request: &Request<Q>) -> String {
     header.and_then(|header| header.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-fn no_account() -> Status {
-    Status::unauthenticated("the credentials are missing or wrong")
+/// The status of a client that is not served.
+fn status_of_refused(refused: Refused) -> Status {
+    match refused {
+        Refused::Unknown => Status::unauthenticated("the credentials are missing or wrong"),
+        Refused::Forbidden(need) => {
+            Status::permission_denied(format!("the account may not: {need}"))
+        }
+        Refused::Busy => Status::unavailable("too many passwords are being checked"),
+    }
 }
 
 /// Returns true if no changes of the segments of a stream are left to be made.
@@ -95,6 +105,16 @@ impl Service {
         Self { state, addresses }
     }
 
+    /// What the client of a call may do, if it is what the call needs.
+    async fn admit(&self, header: &str, need: &Need<'_>) -> Result<Caller, Status> {
+        if *need == Need::Nothing && header.is_empty() {
+            return Ok(None);
+        }
+        let caller = self.state.caller(header).await.map_err(status_of_refused)?;
+        identity::authorize(&caller, need).map_err(status_of_refused)?;
+        Ok(caller)
+    }
+
     /// Makes a call, and responds once the changes that it reveals are durable. `most` is the
     /// longest answer, in bytes, of a call that changes something: its memory is lent before the
     /// call is made, so that a call that was refused for want of it has changed nothing. A call
@@ -102,6 +122,7 @@ impl Service {
     async fn call<Q, A: Message>(
         &self,
         request: Request<Q>,
+        needs: fn(&Q) -> Need<'_>,
         most: impl Fn(&Catalog, &Q) -> usize,
         reads: fn(&Q) -> Option<&StreamInfo>,
         call: impl FnOnce(&mut Catalog, Q, &mut Step<'_>) -> CallResult<A>,
@@ -113,7 +134,7 @@ impl Service {
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        let header = authorization(&request);
+        let caller = self.admit(&authorization(&request), &needs(request.get_ref())).await?;
         let is_only = request.extensions().get::<OnlyCall>().is_some();
         let own = if is_only { OWN_ANSWER_BYTES } else { OWN_BYTES };
         let mut asked = Some((request.into_inner(), call));
@@ -122,9 +143,6 @@ impl Service {
         let (made, after) = loop {
             let has = lent.as_ref().map_or(own, Charge::bytes);
             let work = |machine: &mut Machine, at: Moment| {
-                if machine.access.as_ref().is_some_and(|access| !access.admits(&header)) {
-                    return Attempt::Refused;
-                }
                 let read = asked.as_ref().and_then(|(request, _)| reads(request));
                 if !read.is_none_or(|read| is_settled(machine, read)) {
                     return Attempt::Waits;
@@ -136,9 +154,9 @@ impl Service {
                 if needs > has {
                     return Attempt::Needs(needs);
                 }
-                let Some((request, call)) = asked.take() else { return Attempt::Refused };
+                let Some((request, call)) = asked.take() else { return Attempt::Repeated };
                 let before = machine.journal.changes();
-                let (catalog, mut step) = machine.call(at);
+                let (catalog, mut step) = machine.call_by(caller.as_deref(), at);
                 let answer = call(catalog, request, &mut step);
                 let progress = step.progress;
                 let changes = machine.journal.changes() != before;
@@ -154,7 +172,7 @@ impl Service {
                     self.state.run_durably(Machine::work).await.map_err(not_durable)?;
                     tokio::task::yield_now().await;
                 }
-                (Attempt::Refused, _) => return Err(no_account()),
+                (Attempt::Repeated, _) => return Err(Status::internal("it was made before")),
             }
         };
         let Made { answer, progress, changes } = made;
@@ -194,17 +212,47 @@ impl Service {
     }
 }
 
-/// The calls: the request and the response of each, the longest answer of one that changes
-/// something if it may be long, the stream whose segments it reads, if it does, and the method of
-/// the catalog.
+/// The calls: the request and the response of each, what it needs to be allowed, the longest answer
+/// of one that changes something if it may be long, the stream whose segments it reads, if it does,
+/// and the method of the catalog. The lists have only names that the client may read: their page is
+/// one that has any, or the last.
 macro_rules! calls {
-    ($($name:ident($request:ty) -> $response:ty
+    (lists {
+        $($list:ident($asks:ty) needs |$asking:pat_param| $list_needs:block -> $lists:ty,
+            $names:ident |$of_list:pat_param, $one:pat_param| $resource:expr
+            => |$from:pat_param, $page_of:pat_param| $page:expr;)*
+    }
+    $($name:ident($request:ty) needs |$needing:pat_param| $needs:block -> $response:ty
         $(, at most |$known:pat_param, $of:pat_param| $most:expr,)?
         $(, reads |$named:ident| $stream:block)? =
         |$service:pat_param, $catalog:pat_param, $asked:pat_param, $step:pat_param| $body:expr;)*
     ) => {
         #[tonic::async_trait]
         impl ControllerService for Service {
+            $(async fn $list(
+                &self,
+                request: Request<$asks>,
+            ) -> Result<Response<$lists>, Status> {
+                let caller = self.admit(&authorization(&request), &Need::Nothing).await?;
+                let (metadata, extensions, mut asked) = request.into_parts();
+                loop {
+                    let (metadata, extensions) = (metadata.clone(), extensions.clone());
+                    let request = Request::from_parts(metadata, extensions, asked.clone());
+                    let needs: fn(&$asks) -> Need<'_> = |$asking| $list_needs;
+                    let page = |$from: &mut Catalog, $page_of: $asks, _: &mut Step<'_>| $page;
+                    let mut response = self.call(request, needs, |_, _| 0, |_| None, page).await?;
+                    let Some(rules) = &caller else { return Ok(response) };
+                    let found = response.get_mut();
+                    let is_end = found.$names.is_empty();
+                    let $of_list = &asked;
+                    found.$names.retain(|$one| rules.may(Operation::Read, &$resource));
+                    if is_end || !found.$names.is_empty() {
+                        return Ok(response);
+                    }
+                    asked.continuation_token = found.continuation_token.take();
+                }
+            })*
+
             $(async fn $name(
                 &self,
                 request: Request<$request>,
@@ -213,6 +261,7 @@ macro_rules! calls {
                 let most = at_most!($request $(, $known, $of, $most)?);
                 self.call(
                     request,
+                    |$needing| $needs,
                     most,
                     reads!($(|$named| $stream)?),
                     |$catalog, $asked, $step| $body,
@@ -257,174 +306,289 @@ fn scope(scope: Option<ScopeInfo>) -> String {
     scope.unwrap_or_default().scope
 }
 
+/// The name of a scope in a request.
+fn name_of(scope: &Option<ScopeInfo>) -> &str {
+    scope.as_ref().map_or("", |info| &info.scope)
+}
+
+/// The stream of a cut in a request.
+fn of_cut(cut: &Option<StreamCut>) -> &Option<StreamInfo> {
+    cut.as_ref().map_or(&None, |cut| &cut.stream_info)
+}
+
+/// What creating a stream needs. Readers create the state of their group.
+fn to_create(config: &StreamConfig) -> Need<'_> {
+    let (scope, stream) = (&config.stream_info).named();
+    needs::scope(operation_to_write(stream), scope)
+}
+
+/// What the head of a stream needs.
+fn of_head(request: &GetSegmentsRequest) -> Need<'_> {
+    let info = &request.stream_info;
+    let operation = info.as_ref().map_or(Operation::Write, needs::segments_with_token);
+    needs::stream(operation, info)
+}
+
 fn token(token: Option<ContinuationToken>) -> String {
     token.unwrap_or_default().token
 }
 
 calls! {
-    get_controller_server_list(ServerRequest) -> ServerResponse = |service, _, _, _| {
+    lists {
+        list_scopes(ScopesRequest) needs |_| { needs::scopes(Operation::Read) } -> ScopesResponse,
+            scopes |_, name| Resource::Scope(name)
+            => |c, q| Ok(c.list_scopes(&token(q.continuation_token)));
+        list_streams_in_scope(StreamsInScopeRequest)
+            needs |q| { needs::scope(Operation::Read, name_of(&q.scope)) }
+            -> StreamsInScopeResponse,
+            streams |q, info| Resource::Stream(name_of(&q.scope), &info.stream)
+            => |c, q| c.list_streams(&scope(q.scope), None, &token(q.continuation_token));
+        list_streams_in_scope_for_tag(StreamsInScopeWithTagRequest)
+            needs |q| { needs::scope(Operation::Read, name_of(&q.scope)) }
+            -> StreamsInScopeResponse,
+            streams |q, info| Resource::Stream(name_of(&q.scope), &info.stream)
+            => |c, q| c.list_streams(&scope(q.scope), Some(&q.tag), &token(q.continuation_token));
+        list_key_value_tables_in_scope(KvTablesInScopeRequest)
+            needs |q| { needs::scope(Operation::Read, name_of(&q.scope)) }
+            -> KvTablesInScopeResponse,
+            kvtables |q, info| Resource::Table(name_of(&q.scope), &info.kvt_name)
+            => |c, q| Ok(c.list_tables(&scope(q.scope), &token(q.continuation_token)));
+    }
+
+    get_controller_server_list(ServerRequest)
+        needs |_| { Need::Nothing }
+        -> ServerResponse = |service, _, _, _| {
         let Addresses { host, controller, .. } = &service.addresses;
         let node = NodeUri { endpoint: host.clone(), port: i32::from(*controller) };
         Ok(ServerResponse { node_uri: vec![node] })
     };
 
-    create_scope(ScopeInfo) -> CreateScopeStatus = |_, c, q, step| {
+    create_scope(ScopeInfo)
+        needs |_| { needs::scopes(Operation::Write) }
+        -> CreateScopeStatus = |_, c, q, step| {
         status!(CreateScopeStatus, c.create_scope(&q.scope, step))
     };
-    delete_scope(ScopeInfo) -> DeleteScopeStatus = |_, c, q, step| {
+    delete_scope(ScopeInfo)
+        needs |_| { needs::scopes(Operation::Write) }
+        -> DeleteScopeStatus = |_, c, q, step| {
         status!(DeleteScopeStatus, c.delete_scope(&q.scope, step))
     };
-    delete_scope_recursive(ScopeInfo) -> DeleteScopeStatus = |_, c, q, step| {
+    delete_scope_recursive(ScopeInfo)
+        needs |_| { needs::scopes(Operation::Write) }
+        -> DeleteScopeStatus = |_, c, q, step| {
         status!(DeleteScopeStatus, c.delete_scope_recursive(&q.scope, step))
     };
-    check_scope_exists(ScopeInfo) -> ExistsResponse = |_, c, q, _| {
+    check_scope_exists(ScopeInfo)
+        needs |q| { needs::scope(Operation::Read, &q.scope) }
+        -> ExistsResponse = |_, c, q, _| {
         Ok(c.scope_exists(&q.scope))
     };
-    check_stream_exists(StreamInfo) -> ExistsResponse = |_, c, q, _| {
+    check_stream_exists(StreamInfo)
+        needs |q| { needs::stream(Operation::Read, q) }
+        -> ExistsResponse = |_, c, q, _| {
         Ok(c.stream_exists(&q.scope, &q.stream))
     };
-    list_scopes(ScopesRequest) -> ScopesResponse = |_, c, q, _| {
-        Ok(c.list_scopes(&token(q.continuation_token)))
-    };
-    list_streams_in_scope(StreamsInScopeRequest) -> StreamsInScopeResponse = |_, c, q, _| {
-        c.list_streams(&scope(q.scope), None, &token(q.continuation_token))
-    };
-    list_streams_in_scope_for_tag(StreamsInScopeWithTagRequest) -> StreamsInScopeResponse =
-        |_, c, q, _| {
-        c.list_streams(&scope(q.scope), Some(&q.tag), &token(q.continuation_token))
-    };
-    list_key_value_tables_in_scope(KvTablesInScopeRequest) -> KvTablesInScopeResponse =
-        |_, c, q, _| {
-        Ok(c.list_tables(&scope(q.scope), &token(q.continuation_token)))
-    };
 
-    create_stream(StreamConfig) -> CreateStreamStatus = |_, c, q, step| {
+
+    create_stream(StreamConfig)
+        needs |q| { to_create(q) }
+        -> CreateStreamStatus = |_, c, q, step| {
         status!(CreateStreamStatus, c.create_stream(q, step))
     };
-    update_stream(StreamConfig) -> UpdateStreamStatus, reads |q| { q.stream_info.as_ref() } =
+    update_stream(StreamConfig)
+        needs |q| { needs::owner(Operation::Write, &q.stream_info) }
+        -> UpdateStreamStatus, reads |q| { q.stream_info.as_ref() } =
         |_, c, q, step| {
         status!(UpdateStreamStatus, c.update_stream(q, step))
     };
-    truncate_stream(StreamCut) -> UpdateStreamStatus, reads |q| { q.stream_info.as_ref() } =
+    truncate_stream(StreamCut)
+        needs |q| { needs::stream(Operation::Write, &q.stream_info) }
+        -> UpdateStreamStatus, reads |q| { q.stream_info.as_ref() } =
         |_, c, q, step| {
         status!(UpdateStreamStatus, c.truncate_stream(&info(q.stream_info), q.cut, step))
     };
-    seal_stream(StreamInfo) -> UpdateStreamStatus = |_, c, q, step| {
+    seal_stream(StreamInfo)
+        needs |q| { needs::stream(Operation::Write, q) }
+        -> UpdateStreamStatus = |_, c, q, step| {
         status!(UpdateStreamStatus, c.seal_stream(&q, step))
     };
-    delete_stream(StreamInfo) -> DeleteStreamStatus, reads |q| { Some(q) } =
+    delete_stream(StreamInfo)
+        needs |q| { needs::stream(Operation::Write, q) }
+        -> DeleteStreamStatus, reads |q| { Some(q) } =
         |_, c, q, step| {
         status!(DeleteStreamStatus, c.delete_stream(&q, step))
     };
-    get_stream_configuration(StreamInfo) -> StreamConfig = |_, c, q, _| {
+    get_stream_configuration(StreamInfo)
+        needs |q| { needs::stream(Operation::Read, q) }
+        -> StreamConfig = |_, c, q, _| {
         c.stream_configuration(&q)
     };
-    get_current_segments(StreamInfo) -> SegmentRanges = |_, c, q, step| {
+    get_current_segments(StreamInfo)
+        needs |q| { needs::owner(needs::segments_with_token(q), q) }
+        -> SegmentRanges = |_, c, q, step| {
         c.current_segments(&q, step)
     };
-    get_epoch_segments(GetEpochSegmentsRequest) -> SegmentRanges = |_, c, q, step| {
+    get_epoch_segments(GetEpochSegmentsRequest)
+        needs |q| { needs::stream(Operation::Write, &q.stream_info) }
+        -> SegmentRanges = |_, c, q, step| {
         c.epoch_segments(&info(q.stream_info), q.epoch, step)
     };
-    get_segments(GetSegmentsRequest) -> SegmentsAtTime = |_, c, q, step| {
+    get_segments(GetSegmentsRequest)
+        needs |q| { of_head(q) }
+        -> SegmentsAtTime = |_, c, q, step| {
         c.head_segments(&info(q.stream_info), step)
     };
-    get_segments_immediatly_following(SegmentId) -> SuccessorResponse = |_, c, q, step| {
+    get_segments_immediatly_following(SegmentId)
+        needs |q| { needs::stream(Operation::Read, &q.stream_info) }
+        -> SuccessorResponse = |_, c, q, step| {
         c.successors(&info(q.stream_info), q.segment_id, step)
     };
-    get_segments_immediately_following(SegmentId) -> SuccessorResponse = |_, c, q, step| {
+    get_segments_immediately_following(SegmentId)
+        needs |q| { needs::stream(Operation::Read, &q.stream_info) }
+        -> SuccessorResponse = |_, c, q, step| {
         c.successors(&info(q.stream_info), q.segment_id, step)
     };
-    get_segments_between(StreamCutRange) -> StreamCutRangeResponse = |_, c, q, step| {
+    get_segments_between(StreamCutRange)
+        needs |q| { needs::stream(Operation::Read, &q.stream_info) }
+        -> StreamCutRangeResponse = |_, c, q, step| {
         c.segments_between(&info(q.stream_info), &q.from, &q.to, step)
     };
-    get_uri(SegmentId) -> NodeUri = |service, _, q, step| {
+    get_uri(SegmentId)
+        needs |q| { needs::owner(Operation::Read, &q.stream_info) }
+        -> NodeUri = |service, _, q, step| {
         Ok(service.node(Catalog::store_of(&info(q.stream_info), q.segment_id, step)))
     };
-    is_segment_valid(SegmentId) -> SegmentValidityResponse = |_, c, q, _| {
+    is_segment_valid(SegmentId)
+        needs |q| { needs::stream(Operation::Read, &q.stream_info) }
+        -> SegmentValidityResponse = |_, c, q, _| {
         let response = c.is_segment_open(&info(q.stream_info), q.segment_id)?;
         Ok(SegmentValidityResponse { response })
     };
-    is_stream_cut_valid(StreamCut) -> StreamCutValidityResponse = |_, c, q, _| {
+    is_stream_cut_valid(StreamCut)
+        needs |q| { needs::stream(Operation::Read, &q.stream_info) }
+        -> StreamCutValidityResponse = |_, c, q, _| {
         Ok(StreamCutValidityResponse { response: c.is_cut_complete(&info(q.stream_info), &q.cut)? })
     };
-    scale(ScaleRequest) -> ScaleResponse, at most |c, q| c.most_of_scale(q), = |_, c, q, step| {
+    scale(ScaleRequest)
+        needs |q| { needs::stream(Operation::Write, &q.stream_info) }
+        -> ScaleResponse, at most |c, q| c.most_of_scale(q), = |_, c, q, step| {
         c.scale(&q, step)
     };
-    check_scale(ScaleStatusRequest) -> ScaleStatusResponse = |_, c, q, _| {
+    check_scale(ScaleStatusRequest)
+        needs |q| { needs::stream(Operation::Read, &q.stream_info) }
+        -> ScaleStatusResponse = |_, c, q, _| {
         Ok(ScaleStatusResponse { status: c.check_scale(&info(q.stream_info), q.epoch).into() })
     };
-    get_delegation_token(StreamInfo) -> DelegationToken = |_, c, q, step| {
+    get_delegation_token(StreamInfo)
+        needs |q| { needs::token(q) }
+        -> DelegationToken = |_, c, q, step| {
         Ok(DelegationToken { delegation_token: c.token(&q, step) })
     };
 
-    create_transaction(CreateTxnRequest) -> CreateTxnResponse,
+    create_transaction(CreateTxnRequest)
+        needs |q| { needs::stream(Operation::Write, &q.stream_info) }
+        -> CreateTxnResponse,
         at most |c, q| q.stream_info.as_ref().map_or(0, |info| c.most_of_transaction(info)),
     = |_, c, q, step| {
         c.create_transaction(&info(q.stream_info), q.lease, step)
     };
-    commit_transaction(TxnRequest) -> TxnStatus, reads |q| { q.stream_info.as_ref() } =
+    commit_transaction(TxnRequest)
+        needs |q| { needs::stream(Operation::Write, &q.stream_info) }
+        -> TxnStatus, reads |q| { q.stream_info.as_ref() } =
         |_, c, q, step| {
         let (info, id) = (info(q.stream_info), id_of(q.txn_id));
         let status = c.commit_transaction(&info, id, &q.writer_id, q.timestamp, step);
         status!(TxnStatus, status)
     };
-    abort_transaction(TxnRequest) -> TxnStatus = |_, c, q, step| {
+    abort_transaction(TxnRequest)
+        needs |q| { needs::stream(Operation::Write, &q.stream_info) }
+        -> TxnStatus = |_, c, q, step| {
         status!(TxnStatus, c.abort_transaction(&info(q.stream_info), id_of(q.txn_id), step))
     };
-    ping_transaction(PingTxnRequest) -> PingTxnStatus = |_, c, q, step| {
+    ping_transaction(PingTxnRequest)
+        needs |q| { needs::stream(Operation::Write, &q.stream_info) }
+        -> PingTxnStatus = |_, c, q, step| {
         let (info, id) = (info(q.stream_info), id_of(q.txn_id));
         status!(PingTxnStatus, c.ping_transaction(&info, id, q.lease, step))
     };
-    check_transaction_state(TxnRequest) -> TxnState = |_, c, q, _| {
+    check_transaction_state(TxnRequest)
+        needs |q| { needs::stream(Operation::Read, &q.stream_info) }
+        -> TxnState = |_, c, q, _| {
         Ok(TxnState { state: c.transaction_state(&info(q.stream_info), id_of(q.txn_id))?.into() })
     };
-    list_completed_transactions(ListCompletedTxnRequest) -> ListCompletedTxnResponse =
+    list_completed_transactions(ListCompletedTxnRequest)
+        needs |q| { needs::stream(Operation::Read, &q.stream_info) }
+        -> ListCompletedTxnResponse =
         |_, c, q, _| {
         c.completed_transactions(&info(q.stream_info))
     };
-    remove_writer(RemoveWriterRequest) -> RemoveWriterResponse = |_, c, q, step| {
+    remove_writer(RemoveWriterRequest)
+        needs |q| { needs::stream(Operation::Write, &q.stream) }
+        -> RemoveWriterResponse = |_, c, q, step| {
         let result = c.remove_writer(&info(q.stream), &q.writer, step)?.into();
         Ok(RemoveWriterResponse { result })
     };
-    note_timestamp_from_writer(TimestampFromWriter) -> TimestampResponse = |_, c, q, step| {
+    note_timestamp_from_writer(TimestampFromWriter)
+        needs |q| { needs::stream(Operation::Write, of_cut(&q.position)) }
+        -> TimestampResponse = |_, c, q, step| {
         let cut = q.position.unwrap_or_default();
         let info = info(cut.stream_info);
         let result = c.note_time(&info, &q.writer, cut.cut, q.timestamp, step)?.into();
         Ok(TimestampResponse { result })
     };
 
-    create_key_value_table(KeyValueTableConfig) -> CreateKeyValueTableStatus = |_, c, q, step| {
+    create_key_value_table(KeyValueTableConfig)
+        needs |q| { needs::scope(Operation::Write, &q.scope) }
+        -> CreateKeyValueTableStatus = |_, c, q, step| {
         status!(CreateKeyValueTableStatus, c.create_table(q, step))
     };
-    get_current_segments_key_value_table(KeyValueTableInfo) -> SegmentRanges = |_, c, q, step| {
+    get_current_segments_key_value_table(KeyValueTableInfo)
+        needs |q| { needs::table(Operation::Write, &q.scope, &q.kvt_name) }
+        -> SegmentRanges = |_, c, q, step| {
         c.table_segments(&q, step)
     };
-    get_key_value_table_configuration(KeyValueTableInfo) -> KeyValueTableConfigResponse =
+    get_key_value_table_configuration(KeyValueTableInfo)
+        needs |q| { needs::table(Operation::Read, &q.scope, &q.kvt_name) }
+        -> KeyValueTableConfigResponse =
         |_, c, q, _| {
         Ok(c.table_config(&q))
     };
-    delete_key_value_table(KeyValueTableInfo) -> DeleteKvTableStatus = |_, c, q, step| {
+    delete_key_value_table(KeyValueTableInfo)
+        needs |q| { needs::table(Operation::Write, &q.scope, &q.kvt_name) }
+        -> DeleteKvTableStatus = |_, c, q, step| {
         status!(DeleteKvTableStatus, c.delete_table(&q, step))
     };
 
-    list_subscribers(StreamInfo) -> SubscribersResponse = |_, c, q, _| {
+    list_subscribers(StreamInfo)
+        needs |q| { needs::stream(Operation::Write, q) }
+        -> SubscribersResponse = |_, c, q, _| {
         Ok(c.subscribers(&q))
     };
-    update_subscriber_stream_cut(SubscriberStreamCut) -> UpdateSubscriberStatus = |_, c, q, step| {
+    update_subscriber_stream_cut(SubscriberStreamCut)
+        needs |q| { needs::stream(Operation::Write, of_cut(&q.stream_cut)) }
+        -> UpdateSubscriberStatus = |_, c, q, step| {
         status!(UpdateSubscriberStatus, c.update_subscriber(q, step))
     };
-    create_reader_group(ReaderGroupConfiguration) -> CreateReaderGroupResponse,
+    create_reader_group(ReaderGroupConfiguration)
+        needs |q| { needs::scope(Operation::Read, &q.scope) }
+        -> CreateReaderGroupResponse,
         at most |c, q| c.most_of_group(q),
     = |_, c, q, step| {
         c.create_group(q, step)
     };
-    get_reader_group_config(ReaderGroupInfo) -> ReaderGroupConfigResponse = |_, c, q, _| {
+    get_reader_group_config(ReaderGroupInfo)
+        needs |q| { needs::scope(Operation::Read, &q.scope) }
+        -> ReaderGroupConfigResponse = |_, c, q, _| {
         Ok(c.group_config(&q))
     };
-    update_reader_group(ReaderGroupConfiguration) -> UpdateReaderGroupResponse = |_, c, q, step| {
+    update_reader_group(ReaderGroupConfiguration)
+        needs |q| { needs::scope(Operation::Read, &q.scope) }
+        -> UpdateReaderGroupResponse = |_, c, q, step| {
         c.update_group(q, step)
     };
-    delete_reader_group(ReaderGroupInfo) -> DeleteReaderGroupStatus = |_, c, q, step| {
+    delete_reader_group(ReaderGroupInfo)
+        needs |q| { needs::scope(Operation::Read, &q.scope) }
+        -> DeleteReaderGroupStatus = |_, c, q, step| {
         status!(DeleteReaderGroupStatus, c.delete_group(&q, step))
     };
 }

@@ -19,10 +19,14 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+#[cfg(feature = "tls")]
+use crate::tls::{Certificates, Handshakes};
 use crate::{
-    builder::ServerBuilder,
+    builder::{self, ServerBuilder},
+    configured::Unusable,
     durable::Durable,
     embedded::EmbeddedServer,
+    identity::Identity,
     io_kind::io_kind,
     journal::{OpenError, OpenProblem},
     limits::{BACKLOG, ConnectionLimits, SEND_BUFFER},
@@ -33,11 +37,6 @@ use crate::{
     state::ServerState,
     storage::OpenedStorage,
     transport::Door,
-};
-#[cfg(feature = "tls")]
-use crate::{
-    configured::Unusable,
-    tls::{Certificates, Handshakes},
 };
 
 /// An error from starting a server.
@@ -57,7 +56,7 @@ pub enum StartError {
     /// The folder of data cannot be used.
     #[error(transparent)]
     Data(#[from] OpenError),
-    /// A file that the configuration names cannot be used: of a certificate or a key.
+    /// A file that the configuration names cannot be used: of accounts, a certificate or a key.
     #[error("cannot use {}: {reason}", path.display())]
     File {
         /// The file.
@@ -79,7 +78,6 @@ classify!(StartError, |error| match error {
     StartError::NoRuntime => ErrorKind::NoRuntime,
 });
 
-#[cfg(feature = "tls")]
 impl From<Unusable> for StartError {
     fn from(Unusable { path, reason, kind }: Unusable) -> Self {
         Self::File { path, reason, kind }
@@ -92,8 +90,8 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// [`StartError`] if a port cannot be listened on, or the folder of data or the certificate
-    /// cannot be used, and outside a tokio runtime.
+    /// [`StartError`] if a port cannot be listened on, or the folder of data, the certificate or
+    /// the file of accounts cannot be used, and outside a tokio runtime.
     ///
     /// # Cancel safety
     ///
@@ -102,6 +100,7 @@ impl ServerBuilder {
         if Handle::try_current().is_err() {
             return Err(StartError::NoRuntime);
         }
+        let identity = self.identity().await?;
         #[cfg(feature = "tls")]
         let certificates = self.certificates().await?;
         #[cfg(feature = "tls")]
@@ -134,6 +133,9 @@ impl ServerBuilder {
                 (state, Some(storage))
             }
         };
+        if let Some(identity) = identity {
+            state.set_identity(identity);
+        }
         // The intervals of periodic work count from here.
         state.run(|machine, at| machine.tick(at));
         let limits = ConnectionLimits::of_process();
@@ -221,6 +223,21 @@ impl EmbeddedServer {
 }
 
 impl ServerBuilder {
+    /// The accounts, whose file is read outside the runtime's threads.
+    async fn identity(&self) -> Result<Option<Identity>, StartError> {
+        if !self.has_accounts() {
+            return Ok(None);
+        }
+        let (given, file) = (self.accounts.clone(), self.accounts_file.clone());
+        let opened = tokio::task::spawn_blocking(|| Identity::open(given, file, builder::secret()));
+        let opened = opened.await.map_err(|_| StartError::File {
+            path: self.accounts_file.clone().unwrap_or_default(),
+            reason: "the task that reads it panicked".to_owned(),
+            kind: ErrorKind::Config,
+        })?;
+        Ok(Some(opened?))
+    }
+
     /// Reads or makes the certificate and the key, outside the runtime's threads.
     #[cfg(feature = "tls")]
     async fn certificates(&self) -> Result<Option<Arc<Certificates>>, StartError> {

@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, HashSet},
     mem,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -31,6 +31,7 @@ use crate::{
     durable::{Durable, Lost, NotDurable},
     eviction::Eviction,
     fault_state::FaultState,
+    identity::{Caller, Identity, Refused},
     limits::QUEUED_BYTES,
     locks::lock,
     log::{Job, LogHandle, ReadFailure, SegmentRange, Then},
@@ -62,6 +63,8 @@ pub(crate) struct ServerState {
     logged: Mutex<HashSet<String>>,
     pub(crate) clock: Clock,
     pub(crate) faults: FaultState,
+    /// The accounts; not set on a server without any.
+    identity: OnceLock<Arc<Identity>>,
     pub(crate) budget: Budget,
     pub(crate) disk_queue: DiskQueue,
     /// The line of calls that wait until less is queued for the disk.
@@ -92,10 +95,32 @@ impl ServerState {
             logged: Mutex::default(),
             clock,
             faults: FaultState::default(),
+            identity: OnceLock::new(),
             budget: Budget::default(),
             calls: tokio::sync::Mutex::default(),
             writers: tokio::sync::Mutex::default(),
             turns: Turns::of_runtime(),
+        }
+    }
+
+    /// Sets the accounts, before any client is served.
+    pub(crate) fn set_identity(&self, identity: Identity) {
+        self.identity.set(Arc::new(identity)).ok();
+    }
+
+    /// What a client may do whose call has a header.
+    pub(crate) async fn caller(&self, header: &str) -> Result<Caller, Refused> {
+        match self.identity.get() {
+            Some(identity) => identity.identify(header).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads the file of accounts again if it has changed.
+    pub(crate) async fn refresh_accounts(&self) {
+        if let Some(identity) = self.identity.get().filter(|identity| identity.is_followed()) {
+            let identity = Arc::clone(identity);
+            tokio::task::spawn_blocking(move || identity.refresh()).await.ok();
         }
     }
 

@@ -12,7 +12,7 @@ impl World {
     /// token expires later; it answers other requests that their token has expired.
     pub fn set_tokens(&self, lifetime: Duration) {
         let lifetime = Millis(i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
-        let access = Access::new(Vec::new(), [7; 32], lifetime);
+        let access = Access::new([7; 32], lifetime);
         self.lock().cluster.machine.access = Some(access);
     }
 

@@ -15,7 +15,11 @@ use super::{
     state::Catalog,
     stream::Stream,
 };
-use crate::{access::Operation, ids::StoreIndex, store::Step};
+use crate::{
+    access::{Grant, Operation},
+    ids::StoreIndex,
+    store::Step,
+};
 
 impl Catalog {
     fn found(&self, scope: &str, stream: &str) -> CallResult<&Stream> {
@@ -35,7 +39,8 @@ impl Catalog {
         Ok(self.found(&info.scope, &info.stream)?.config().clone())
     }
 
-    /// A token for the segments of a stream; empty if the server has no accounts.
+    /// A token for the segments of a stream, which allows what was asked for as far as the client
+    /// may do it; empty if the server has no accounts, or the client may do nothing.
     pub fn token(&self, info: &StreamInfo, step: &Step<'_>) -> String {
         match step.access {
             // Clients of 0.13 send it if they want no token in the reply.
@@ -44,7 +49,8 @@ impl Catalog {
                 // Clients of old versions name no operation.
                 let reads = info.access_operation == i32::from(AccessOperation::Read);
                 let allows = if reads { Operation::Read } else { Operation::Write };
-                access.issue(&info.scope, &info.stream, allows, step.at.now)
+                let grant = Grant::of(step.rules, &info.scope, &info.stream, allows);
+                access.issue(&info.scope, &info.stream, grant, step.at.now)
             }
             None => String::new(),
         }

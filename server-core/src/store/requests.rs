@@ -14,7 +14,7 @@ use super::{
     state::Store,
 };
 use crate::{
-    access::Access,
+    access::{Access, Rules},
     ids::Moment,
     placement::Placement,
     record::{Attributes, Journal, Millis, Record},
@@ -44,8 +44,10 @@ pub struct Step<'a> {
     pub store: &'a mut Store,
     /// The journal, which gets a record of each change.
     pub journal: &'a mut Journal,
-    /// Accounts and tokens; `None` if every client may use the server.
+    /// The issue and the check of tokens; `None` if every client may use the server.
     pub access: Option<&'a Access>,
+    /// What the client of a call may do; `None` for everything.
+    pub rules: Option<&'a Rules>,
     /// The store that each segment is on.
     pub placement: &'a Placement,
     /// The most memory that segments and catalog may use.

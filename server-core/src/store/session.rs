@@ -22,7 +22,7 @@ use super::{
 use crate::{
     access::TokenRefusal,
     ids::{ConnectionId, StoreIndex},
-    record::Sequence,
+    record::{Millis, Sequence},
 };
 
 /// The most writers that set up appends on one connection. Java's clients open a new connection
@@ -44,6 +44,9 @@ pub struct Session {
     /// The writers of which nothing is stored before they set up again: an append found no memory,
     /// and one that was sent after it may be small enough.
     refused: HashSet<WriterId>,
+    /// When the first token of a set-up expires; `None` if there is none. The connection ends then,
+    /// as on the Java server: the client asks for another token, and sets up again.
+    expires: Option<Millis>,
 }
 
 /// A reply, and the batch that must be durable before it leaves.
@@ -131,6 +134,7 @@ impl Session {
             assembler: AppendAssembler::new(),
             acknowledged: HashMap::new(),
             refused: HashSet::new(),
+            expires: None,
         }
     }
 
@@ -145,12 +149,20 @@ impl Session {
         self.assembler.is_in_block()
     }
 
+    /// When the connection ends, as the token of a set-up expires; `None` if none does.
+    pub fn expires(&self) -> Option<Millis> {
+        self.expires
+    }
+
     /// Handles a command.
     ///
     /// # Errors
     ///
     /// [`Closed`] where the Java server closes the connection without a reply.
     pub fn handle(&mut self, command: WireCommand, context: &mut Context<'_>) -> Handled {
+        if self.expires.is_some_and(|expires| expires <= context.step.at.now) {
+            return Err(Closed("the token of a set-up has expired"));
+        }
         // Before the check, which asks what kind of segment it is.
         context.settle(&command);
         if self.authorize(&command, context)? == Access::Refused {
@@ -183,7 +195,7 @@ impl Session {
     /// Replies to a command for a segment of another store, and to one that its token does not
     /// allow.
     fn authorize(
-        &self,
+        &mut self,
         command: &WireCommand,
         context: &mut Context<'_>,
     ) -> Result<Access, Closed> {
@@ -202,8 +214,15 @@ impl Session {
             |name: &str| store.segment(name).map_or(true, |found| found.table().is_some());
         let checked =
             access.map(|access| access.check_token(token, needs, names, may_be_table, now));
-        let Some(Err(refusal)) = checked else {
-            return Ok(Access::Granted);
+        let refusal = match checked {
+            None => return Ok(Access::Granted),
+            Some(Ok(expires)) => {
+                if matches!(command, WireCommand::SetupAppend(_)) {
+                    self.expires = Some(self.expires.map_or(expires, |first| first.min(expires)));
+                }
+                return Ok(Access::Granted);
+            }
+            Some(Err(refusal)) => refusal,
         };
         if refusal == TokenRefusal::Expired && matches!(command, WireCommand::SetupAppend(_)) {
             return Err(Closed("the token of a set-up has expired"));

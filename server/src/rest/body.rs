@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::{
-    call::{Refusal, check_account},
+    call::{Refusal, caller},
     limits::{BODY_TIMEOUT, MAX_BODY_LEN},
 };
 use crate::{budget::Charge, limits::OWN_BYTES, state::ServerState};
@@ -25,7 +25,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<ServerState>> for Json<T> {
 
     async fn from_request(request: Request, state: &Arc<ServerState>) -> Result<Self, Refusal> {
         let (parts, body) = request.into_parts();
-        check_account(state, &parts.headers)?;
+        caller(state, &parts.headers).await?;
         // A page of another site can send any text, but not call it JSON without asking first.
         if !is_json(&parts.headers) {
             let why = "the Content-Type of a body must be application/json";

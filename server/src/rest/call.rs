@@ -6,6 +6,7 @@ use axum::{
 };
 use pravega_sdk_proto::StreamInfo;
 use pravega_sdk_server_core::{
+    access::Need,
     catalog::{CallError, Catalog},
     ids::Moment,
     machine::Machine,
@@ -13,7 +14,11 @@ use pravega_sdk_server_core::{
 };
 use serde::Serialize;
 
-use crate::{durable::NotDurable, state::ServerState};
+use crate::{
+    durable::NotDurable,
+    identity::{self, Caller, Refused},
+    state::ServerState,
+};
 
 /// A response without what was asked for: the code, and for mistakes a reason.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +65,21 @@ impl From<CallError> for Refusal {
     }
 }
 
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Unknown => StatusCode::UNAUTHORIZED.into(),
+            Refused::Forbidden(need) => {
+                Self::new(StatusCode::FORBIDDEN, format!("the account may not: {need}"))
+            }
+            Refused::Busy => {
+                let why = "too many passwords are being checked";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, why)
+            }
+        }
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         if self.why.is_empty() {
@@ -79,32 +99,34 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
     Ok((status, [(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-/// Calls the catalog for a client that has an account; returns once the changes that the outcome
-/// reveals are durable.
+/// Calls the catalog for a client that may do what the call needs; returns once the changes that
+/// the outcome reveals are durable.
 pub(super) async fn call<T>(
     state: &ServerState,
-    headers: &HeaderMap,
+    (headers, need): (&HeaderMap, Need<'_>),
     call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> T,
 ) -> Result<T, Refusal> {
-    call_reading(state, headers, None, call).await
+    call_reading(state, (headers, need), None, call).await
 }
 
 /// Makes a [`call`] that reads the segments of a stream, once no changes of them are left.
 pub(super) async fn call_of<T>(
     state: &ServerState,
-    headers: &HeaderMap,
+    (headers, need): (&HeaderMap, Need<'_>),
     stream: &StreamInfo,
     call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> T,
 ) -> Result<T, Refusal> {
-    call_reading(state, headers, Some(stream), call).await
+    call_reading(state, (headers, need), Some(stream), call).await
 }
 
 async fn call_reading<T>(
     state: &ServerState,
-    headers: &HeaderMap,
+    (headers, need): (&HeaderMap, Need<'_>),
     reads: Option<&StreamInfo>,
     call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> T,
 ) -> Result<T, Refusal> {
+    let caller = caller(state, headers).await?;
+    identity::authorize(&caller, &need)?;
     if state.faults.controller_is_away() {
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the controller is away"));
     }
@@ -117,12 +139,11 @@ async fn call_reading<T>(
     let mut call = Some(call);
     let (outcome, progress) = loop {
         let work = |machine: &mut Machine, at: Moment| -> Result<_, Refusal> {
-            admit(machine, headers)?;
             let is_settled =
                 reads.is_none_or(|read| machine.store.is_stream_settled(&read.scope, &read.stream));
             // The call waits until the segments of its stream are settled.
             let Some(call) = call.take_if(|_| is_settled) else { return Ok(None) };
-            let (catalog, mut step) = machine.call(at);
+            let (catalog, mut step) = machine.call_by(caller.as_deref(), at);
             let outcome = call(catalog, &mut step);
             Ok(Some((outcome, step.progress)))
         };
@@ -138,17 +159,10 @@ async fn call_reading<T>(
     Ok(outcome)
 }
 
-/// Refuses a client without an account, before anything else of its request is read.
-pub(super) fn check_account(state: &ServerState, headers: &HeaderMap) -> Result<(), Refusal> {
-    state.run(|machine, _| admit(machine, headers)).0
-}
-
-fn admit(machine: &Machine, headers: &HeaderMap) -> Result<(), Refusal> {
+/// What a client may do; fails for one without an account, before anything else of its request is
+/// read.
+pub(super) async fn caller(state: &ServerState, headers: &HeaderMap) -> Result<Caller, Refusal> {
     // The first header counts, as on the other ports.
     let credentials = headers.get(header::AUTHORIZATION).and_then(|header| header.to_str().ok());
-    let credentials = credentials.unwrap_or_default();
-    match &machine.access {
-        Some(access) if !access.admits(credentials) => Err(StatusCode::UNAUTHORIZED.into()),
-        _ => Ok(()),
-    }
+    Ok(state.caller(credentials.unwrap_or_default()).await?)
 }

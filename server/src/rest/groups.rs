@@ -7,7 +7,10 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use pravega_sdk_proto::{ReaderGroupInfo, delete_reader_group_status};
-use pravega_sdk_server_core::catalog::{Catalog, Slice};
+use pravega_sdk_server_core::{
+    access::{Need, Operation},
+    catalog::{Catalog, Slice},
+};
 use serde::Serialize;
 
 use super::{
@@ -16,7 +19,7 @@ use super::{
     online,
     scopes::no_content,
 };
-use crate::state::ServerState;
+use crate::{needs, state::ServerState};
 
 type Server = State<Arc<ServerState>>;
 
@@ -35,6 +38,10 @@ struct GroupName {
 impl List for Groups {
     type Item = String;
     type Place = String;
+
+    fn needs(&self) -> Need<'_> {
+        needs::scope(Operation::Read, &self.scope)
+    }
 
     fn slice(&self, catalog: &Catalog, from: Option<&String>) -> Option<Slice<String, String>> {
         catalog.groups_after(&self.scope, from.map_or("", String::as_str))
@@ -81,6 +88,10 @@ impl List for GroupStreams {
     type Item = String;
     type Place = usize;
 
+    fn needs(&self) -> Need<'_> {
+        needs::group(Operation::Read, &self.scope, &self.group)
+    }
+
     fn slice(&self, catalog: &Catalog, from: Option<&usize>) -> Option<Slice<String, usize>> {
         catalog.group_streams(&self.scope, &self.group, from.copied().unwrap_or_default())
     }
@@ -102,7 +113,8 @@ pub(super) async fn show(
     headers: HeaderMap,
     Path((scope, group)): Path<(String, String)>,
 ) -> Answer {
-    let found = call(&state, &headers, |catalog, _| catalog.group_streams(&scope, &group, 0));
+    let need = (&headers, needs::group(Operation::Read, &scope, &group));
+    let found = call(&state, need, |catalog, _| catalog.group_streams(&scope, &group, 0));
     found.await?.ok_or(StatusCode::NOT_FOUND)?;
     let online = online::readers(&state, &headers, &scope, &group).await?;
     let properties = GroupProperties {
@@ -120,7 +132,9 @@ pub(super) async fn delete(
     Path((scope, reader_group)): Path<(String, String)>,
 ) -> Answer {
     use delete_reader_group_status::Status;
-    let deleted = call(&state, &headers, |catalog, step| {
+    let (in_scope, named) = (scope.clone(), reader_group.clone());
+    let need = (&headers, needs::group(Operation::Write, &in_scope, &named));
+    let deleted = call(&state, need, |catalog, step| {
         let Some(reader_group_id) = catalog.group_id(&scope, &reader_group) else {
             return Ok(Status::RgNotFound);
         };

@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::json;
 
-use super::call::{Answer, check_account, json};
+use super::call::{Answer, caller, json};
 use crate::state::ServerState;
 
 type Server = State<Arc<ServerState>>;
@@ -54,7 +54,7 @@ pub(super) async fn liveness() -> Answer {
 }
 
 pub(super) async fn details(State(state): Server, headers: HeaderMap) -> Answer {
-    check_account(&state, &headers)?;
+    caller(&state, &headers).await?;
     json(StatusCode::OK, &json!({}))
 }
 

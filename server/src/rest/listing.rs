@@ -11,15 +11,18 @@ use axum::{
     response::IntoResponse as _,
 };
 use futures_util::{StreamExt as _, stream};
-use pravega_sdk_server_core::catalog::{Catalog, Slice};
+use pravega_sdk_server_core::{
+    access::Need,
+    catalog::{Catalog, Slice},
+};
 use serde::Serialize;
 use tokio::time::timeout;
 
 use super::{
-    call::{Answer, Refusal, call},
+    call::{Answer, Refusal, call, caller},
     limits::{CALL_TIMEOUT, PIECE_LEN},
 };
-use crate::state::ServerState;
+use crate::{identity, state::ServerState};
 
 /// A list of the catalog, and its JSON.
 pub(super) trait List: Send + Sync + 'static {
@@ -27,6 +30,14 @@ pub(super) trait List: Send + Sync + 'static {
     type Item: Send;
     /// Where a slice begins.
     type Place: Clone + Send + Sync;
+
+    /// What the list needs to be allowed.
+    fn needs(&self) -> Need<'_>;
+
+    /// What an entry needs to be allowed: without, it is not in the list.
+    fn needs_of<'a>(&'a self, _: &'a Self::Item) -> Need<'a> {
+        Need::Nothing
+    }
 
     /// The slice from a place on; `None` if what is listed does not exist.
     fn slice(
@@ -166,11 +177,17 @@ impl<L: List> Pieces<L> {
         };
         // Other tasks of the thread have their turn between two slices.
         tokio::task::yield_now().await;
-        let slice = call(&self.state, &self.headers, |catalog, _| self.list.slice(catalog, from));
+        let need = (&self.headers, self.list.needs());
+        let slice = call(&self.state, need, |catalog, _| self.list.slice(catalog, from));
         let slice =
             timeout(CALL_TIMEOUT, slice).await.map_err(|_| StatusCode::GATEWAY_TIMEOUT)??;
         let slice = slice.ok_or(StatusCode::NOT_FOUND)?;
-        self.items.extend(slice.items);
+        let caller = caller(&self.state, &self.headers).await?;
+        let is_shown = |item: &L::Item| {
+            let need = self.list.needs_of(item);
+            identity::authorize(&caller, &need).is_ok()
+        };
+        self.items.extend(slice.items.into_iter().filter(is_shown));
         self.next = slice.next.map_or(Next::Nothing, Next::From);
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use axum::http::HeaderMap;
 use bytes::{Buf as _, Bytes, BytesMut};
 use pravega_sdk_server_core::{
+    access::Operation,
     catalog::Catalog,
     store::{Look, Step},
 };
@@ -21,7 +22,7 @@ use super::{
     call::{Refusal, call},
     limits::{MAX_GROUP_STATE, MAX_READER_BYTES},
 };
-use crate::state::ServerState;
+use crate::{needs, state::ServerState};
 
 /// The attribute with the offset at which the state begins.
 const MARK: Uuid = uuid!("7df9a874-246c-c9d6-9397-cdd19ead68c5");
@@ -41,7 +42,8 @@ pub(super) async fn readers(
     let (mut online, mut unread) = (Online::default(), BytesMut::new());
     let mut from = None;
     loop {
-        let next = call(state, headers, |catalog, step| read(catalog, step, scope, group, from));
+        let need = (headers, needs::group(Operation::Read, scope, group));
+        let next = call(state, need, |catalog, step| read(catalog, step, scope, group, from));
         let Some(Piece { at, found }) = next.await? else { return Ok(None) };
         let data = match found {
             Look::Bytes(data) if data.is_empty() => return Ok(Some(online.readers)),

@@ -6,7 +6,10 @@ use axum::{
     extract::{Path, Query, State},
     http::{HeaderMap, StatusCode},
 };
-use pravega_sdk_server_core::catalog::{Catalog, EpochChange, EpochStart, Slice};
+use pravega_sdk_server_core::{
+    access::{Need, Operation, Resource},
+    catalog::{Catalog, EpochChange, EpochStart, Slice},
+};
 use pravega_sdk_types::{Epoch, SegmentId};
 use serde::Serialize;
 
@@ -91,6 +94,10 @@ impl Epochs {
 impl List for Epochs {
     type Item = Item;
     type Place = Epoch;
+
+    fn needs(&self) -> Need<'_> {
+        Need::Allowed(Operation::Read, Resource::Stream(&self.scope, &self.stream))
+    }
 
     fn slice(&self, catalog: &Catalog, from: Option<&Epoch>) -> Option<Slice<Item, Epoch>> {
         let from = from.copied().unwrap_or(Epoch(0));

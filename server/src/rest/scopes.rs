@@ -8,7 +8,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use pravega_sdk_proto::{create_scope_status, delete_scope_status};
-use pravega_sdk_server_core::catalog::{Catalog, Slice};
+use pravega_sdk_server_core::{
+    access::{Need, Operation},
+    catalog::{Catalog, Slice},
+};
 use pravega_sdk_types::Scope;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +20,7 @@ use super::{
     call::{Answer, Refusal, call, json},
     listing::{self, Around, List, list},
 };
-use crate::state::ServerState;
+use crate::{needs, state::ServerState};
 
 type Server = State<Arc<ServerState>>;
 
@@ -34,6 +37,14 @@ struct Scopes;
 impl List for Scopes {
     type Item = String;
     type Place = String;
+
+    fn needs(&self) -> Need<'_> {
+        needs::scopes(Operation::Read)
+    }
+
+    fn needs_of<'a>(&'a self, scope: &'a String) -> Need<'a> {
+        needs::scope(Operation::Read, scope)
+    }
 
     fn slice(&self, catalog: &Catalog, from: Option<&String>) -> Option<Slice<String, String>> {
         let page = catalog.list_scopes(from.map_or("", String::as_str));
@@ -64,8 +75,8 @@ pub(super) async fn create(
     use create_scope_status::Status;
     // The controller's own call accepts internal names, too.
     Scope::new(&scope.scope_name).map_err(|error| Refusal::bad(error.to_string()))?;
-    let created =
-        call(&state, &headers, |catalog, step| catalog.create_scope(&scope.scope_name, step));
+    let need = (&headers, needs::scopes(Operation::Write));
+    let created = call(&state, need, |catalog, step| catalog.create_scope(&scope.scope_name, step));
     match created.await?? {
         Status::Success => json(StatusCode::CREATED, &scope),
         Status::ScopeExists => Err(StatusCode::CONFLICT.into()),
@@ -79,7 +90,8 @@ pub(super) async fn show(
     headers: HeaderMap,
     Path(scope): Path<String>,
 ) -> Answer {
-    let found = call(&state, &headers, |catalog, _| catalog.scope_exists(&scope));
+    let need = (&headers, needs::scope(Operation::Read, &scope));
+    let found = call(&state, need, |catalog, _| catalog.scope_exists(&scope));
     if !found.await?.exists {
         return Err(StatusCode::NOT_FOUND.into());
     }
@@ -92,8 +104,8 @@ pub(super) async fn delete(
     Path(scope): Path<String>,
 ) -> Answer {
     use delete_scope_status::Status;
-    let deleted =
-        call(&state, &headers, |catalog, step| catalog.delete_scope(&scope, step)).await??;
+    let need = (&headers, needs::scopes(Operation::Write));
+    let deleted = call(&state, need, |catalog, step| catalog.delete_scope(&scope, step)).await??;
     match deleted {
         Status::Success => Ok(no_content()),
         Status::ScopeNotFound => Err(StatusCode::NOT_FOUND.into()),

@@ -10,6 +10,7 @@ use pravega_sdk_proto::{
     StreamConfig, StreamInfo, create_stream_status, delete_stream_status, update_stream_status,
 };
 use pravega_sdk_server_core::{
+    access::{Need, Operation, Resource},
     catalog::{Catalog, Slice, StreamFilter},
     store::Step,
 };
@@ -23,7 +24,7 @@ use super::{
     policy::{Settings, StreamProperty},
     scopes::no_content,
 };
-use crate::state::ServerState;
+use crate::{needs, state::ServerState};
 
 type Server = State<Arc<ServerState>>;
 type Parameters = Query<HashMap<String, String>>;
@@ -65,6 +66,14 @@ struct Streams {
 impl List for Streams {
     type Item = (String, StreamConfig);
     type Place = String;
+
+    fn needs(&self) -> Need<'_> {
+        needs::scope(Operation::Read, &self.scope)
+    }
+
+    fn needs_of<'a>(&'a self, (stream, _): &'a Self::Item) -> Need<'a> {
+        Need::Allowed(Operation::Read, Resource::Stream(&self.scope, stream))
+    }
 
     fn slice(&self, catalog: &Catalog, from: Option<&String>) -> Option<Slice<Self::Item, String>> {
         catalog.streams_after(&self.scope, &self.filter, from.map_or("", String::as_str))
@@ -111,8 +120,8 @@ pub(super) async fn create(
     Stream::new(&stream_name).map_err(|error| Refusal::bad(error.to_string()))?;
     let config = settings.into_config(&scope, &stream_name)?;
     let shown = StreamProperty::of(&scope, &stream_name, config.clone());
-    let created =
-        call(&state, &headers, |catalog, step| catalog.create_stream(config, step)).await??;
+    let need = (&headers, needs::scope(Operation::Write, &scope));
+    let created = call(&state, need, |catalog, step| catalog.create_stream(config, step)).await??;
     match created {
         Status::Success => json(StatusCode::CREATED, &shown),
         Status::StreamExists => Err(StatusCode::CONFLICT.into()),
@@ -124,7 +133,8 @@ pub(super) async fn create(
 
 pub(super) async fn show(State(state): Server, headers: HeaderMap, Path(named): Named) -> Answer {
     let info = info(named);
-    let config = call(&state, &headers, |catalog, _| catalog.stream_configuration(&info)).await?;
+    let need = (&headers, needs::stream(Operation::Read, &info));
+    let config = call(&state, need, |catalog, _| catalog.stream_configuration(&info)).await?;
     let config = config.map_err(|_| StatusCode::NOT_FOUND)?;
     json(StatusCode::OK, &StreamProperty::of(&info.scope, &info.stream, config))
 }
@@ -139,7 +149,8 @@ pub(super) async fn update(
     let shown = StreamProperty::of(&scope, &stream, config.clone());
     let info = info((scope, stream));
     let update = |catalog: &mut Catalog, step: &mut Step<'_>| catalog.update_stream(config, step);
-    let updated = call_of(&state, &headers, &info, update);
+    let need = (&headers, needs::stream(Operation::Write, &info));
+    let updated = call_of(&state, need, &info, update);
     check_update(updated.await??)?;
     json(StatusCode::OK, &shown)
 }
@@ -151,7 +162,8 @@ pub(super) async fn set_state(
     Json(sealed): Json<StreamState>,
 ) -> Answer {
     let info = info(named);
-    let updated = call(&state, &headers, |catalog, step| catalog.seal_stream(&info, step));
+    let need = (&headers, needs::stream(Operation::Write, &info));
+    let updated = call(&state, need, |catalog, step| catalog.seal_stream(&info, step));
     check_update(updated.await??)?;
     json(StatusCode::OK, &sealed)
 }
@@ -172,7 +184,8 @@ pub(super) async fn delete(State(state): Server, headers: HeaderMap, Path(named)
     use delete_stream_status::Status;
     let info = info(named);
     let delete = |catalog: &mut Catalog, step: &mut Step<'_>| catalog.delete_stream(&info, step);
-    let deleted = call_of(&state, &headers, &info, delete).await??;
+    let need = (&headers, needs::stream(Operation::Write, &info));
+    let deleted = call_of(&state, need, &info, delete).await??;
     match deleted {
         Status::Success => Ok(no_content()),
         Status::StreamNotFound => Err(StatusCode::NOT_FOUND.into()),

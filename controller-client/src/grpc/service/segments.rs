@@ -44,9 +44,9 @@ pub(super) async fn head_segments(
     client: &ControllerClient,
     stream: &ScopedStream,
 ) -> Result<Vec<(SegmentId, Offset)>> {
-    // The server ignores the timestamp: it always returns the head.
-    let message =
-        proto::GetSegmentsRequest { stream_info: Some(convert::stream_info(stream)), timestamp: 0 };
+    // As for the current segments. The server ignores the timestamp: it always returns the head.
+    let info = convert::stream_info_for(stream, proto::stream_info::AccessOperation::None);
+    let message = proto::GetSegmentsRequest { stream_info: Some(info), timestamp: 0 };
     let answer = call!(client, "getSegments", Harmless, stream, get_segments, message)?;
     read("getSegments", stream, &answer.endpoint, convert::head(&answer.message))
 }

@@ -24,7 +24,8 @@ use self::messages::{
     reader_group, retention_policy, scaling_policy, stream_config, table_config, table_partition,
 };
 use self::names::{
-    internal_names, name_validity, segment, segment_parse, transaction_segment, transient_segment,
+    internal_names, name_validity, resources, segment, segment_parse, transaction_segment,
+    transient_segment,
 };
 use self::stored::{cut_of, event_frames, event_pointer, position, stream_cut, watermark};
 use super::line::{Verdict, hex, list, number, same, text};
@@ -76,6 +77,7 @@ pub(crate) fn check(line: &Json, context: &Context) -> Result<Verdict> {
         "txn_segment_name" => transaction_segment(line),
         "transient_segment_name" => transient_segment(line),
         "internal_names" => internal_names(line),
+        "authorization_resource" => resources(line),
         "name_validity" => name_validity(line),
         "captured_rg_entry" => groups::captured_entry(line, &context.captured),
         "captured_rg_final" => groups::captured_final(line, &context.captured),

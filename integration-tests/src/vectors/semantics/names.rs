@@ -1,6 +1,7 @@
 //! Names of segments, streams, tables and scopes.
 
 use anyhow::Result;
+use pravega_sdk_server_core::access::Resource;
 use pravega_sdk_types::{
     Epoch, KeyValueTable, ReaderGroup, ReaderId, Scope, ScopedReaderGroup, ScopedSegment,
     ScopedStream, Segment, SegmentId, SegmentNumber, Stream, TransactionId, WriterName,
@@ -104,6 +105,25 @@ pub(super) fn internal_names(line: &Json) -> Result<()> {
         text(line, "markStream")?,
     )?;
     same("the scoped name", group.to_string(), text(line, "scopedReaderGroup")?.to_owned())
+}
+
+/// The names of what a server can allow.
+pub(super) fn resources(line: &Json) -> Result<()> {
+    let (scope, name) = (text(line, "scope")?, text(line, "name")?);
+    let stream = |prefix: &str| format!("{prefix}{name}");
+    let (group, marks) = (stream("_RG"), stream("_MARK"));
+    for (field, resource) in [
+        ("scopes", Resource::Scopes),
+        ("scopeResource", Resource::Scope(scope)),
+        ("stream", Resource::of_stream(scope, name)),
+        ("readerGroup", Resource::Group(scope, name)),
+        ("kvt", Resource::Table(scope, name)),
+        ("rgStream", Resource::of_stream(scope, &group)),
+        ("markStream", Resource::of_stream(scope, &marks)),
+    ] {
+        same(field, resource.to_string(), text(line, field)?.to_owned())?;
+    }
+    Ok(())
 }
 
 pub(super) fn name_validity(line: &Json) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Features of the embedded server: a clock that tests move, limits, faults, a folder, REST,
-//! TLS.
+//! accounts, TLS.
 
+mod access;
 mod backup;
 mod bounds;
 mod clock;

@@ -4,7 +4,7 @@ use pravega_sdk_wire_protocol::{IterationArgs, WireCommand, commands::*};
 
 use super::{OTHER, SEGMENT, WRITER, brief, machine_in};
 use crate::{
-    access::{Access, Account, Operation},
+    access::{Access, Grant, Operation},
     ids::{ConnectionId, StoreIndex},
     machine::Machine,
     placement::Placement,
@@ -205,14 +205,18 @@ fn reply_to(machine: &mut Machine, command: WireCommand) -> String {
 /// A machine whose segments are open only to those with an account.
 fn guarded() -> Machine {
     let mut machine = machine_in("bytes");
-    let accounts = vec![Account::new("ann", "secret")];
-    machine.access = Some(Access::new(accounts, [3; 32], Millis(10_000)));
+    machine.access = Some(Access::new([3; 32], Millis(10_000)));
     machine.journal.take();
     machine
 }
 
 fn issue(machine: &Machine, stream: &str, now: i64) -> String {
-    machine.access.as_ref().unwrap().issue("s", stream, Operation::Write, Millis(now))
+    issue_for(machine, stream, Operation::Write, now)
+}
+
+fn issue_for(machine: &Machine, stream: &str, operation: Operation, now: i64) -> String {
+    let grant = Grant::of(None, "s", stream, operation);
+    machine.access.as_ref().unwrap().issue("s", stream, grant, Millis(now))
 }
 
 #[test]
@@ -284,8 +288,7 @@ fn a_refused_read_carries_its_offset_in_place_of_its_id() {
 #[test]
 fn a_token_to_read_a_stream_allows_no_change_of_it() {
     let mut machine = guarded();
-    let access = machine.access.as_ref().unwrap();
-    let token = access.issue("s", "t", Operation::Read, Millis(50_000));
+    let token = issue_for(&machine, "t", Operation::Read, 50_000);
     let mut refused = Vec::new();
     for command in every_command(&token) {
         let name = format!("{command:?}").split([' ', '(', '{']).next().unwrap().to_owned();
@@ -369,4 +372,27 @@ fn a_token_for_a_table_covers_no_stream_with_the_name_of_its_segments() {
     assert!(reply.contains("SegmentCreated"), "{reply}");
     let reply = ask(&mut of_table);
     assert!(reply.contains("StreamSegmentInfo"), "{reply}");
+}
+
+#[test]
+fn a_connection_ends_when_the_first_token_of_its_set_ups_expires() {
+    let mut machine = guarded();
+    let token = |machine: &Machine, now| every_command(&issue(machine, "t", now)).swap_remove(0);
+    let (first, second) = (token(&machine, 45_000), token(&machine, 50_000));
+    let mut session = Session::new(ConnectionId(1), StoreIndex(0));
+    let mut handle = |command: WireCommand, now| {
+        let mut replies = Vec::new();
+        session
+            .handle(command, &mut machine.context(at(now), &mut replies))
+            .map(|()| session.expires())
+    };
+    assert_eq!(handle(KeepAlive {}.into(), 50_000), Ok(None));
+    // The token of a read is checked with each read.
+    let read = every_command(&issue(&guarded(), "t", 41_000)).swap_remove(1);
+    assert_eq!(handle(read, 50_000), Ok(None));
+    assert_eq!(handle(second, 50_000), Ok(Some(Millis(60_000))));
+    assert_eq!(handle(first, 50_000), Ok(Some(Millis(55_000))));
+    assert_eq!(handle(KeepAlive {}.into(), 54_999), Ok(Some(Millis(55_000))));
+    let closed = Err(Closed("the token of a set-up has expired"));
+    assert_eq!(handle(KeepAlive {}.into(), 55_000), closed);
 }

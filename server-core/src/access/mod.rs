@@ -1,0 +1,29 @@
+//! Access: who a client is, what it may do, and the tokens that say so to the stores.
+//!
+//! ```text
+//! accounts   users, their passwords and their rules      the file is Java's
+//!    │ password     PBKDF2, whose work the driver does outside of its threads
+//! rules      what a user may do to which resource
+//!    │ resource     scopes, streams, groups and tables, by Java's names
+//! grant      what a user is granted of what a call needs, or of a token
+//! tokens     what the controller allows, for the stores  JWT, signed with a secret of the process
+//!    │ keyed        HMAC and PBKDF2 of SHA-256
+//! ```
+
+mod accounts;
+mod grant;
+mod keyed;
+mod operation;
+mod password;
+mod resource;
+mod rules;
+mod tokens;
+
+pub use self::{
+    accounts::{Account, Accounts, Credentials, Fingerprint, Skipped},
+    grant::Grant,
+    operation::Operation,
+    resource::{Need, Resource, operation_to_write},
+    rules::Rules,
+    tokens::{Access, TokenRefusal},
+};

@@ -1,0 +1,360 @@
+//! Tokens: what the controller allows a client to do at the stores.
+//!
+//! A token is a JWT with the claims of Java's, so that clients can read its expiry. It is signed
+//! with a secret that only this process knows, and only this process checks it.
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use pravega_sdk_wire_protocol::codes::TokenFailure;
+
+use super::{
+    grant::Grant,
+    keyed::{DIGEST, Key, is_same},
+    operation::Operation,
+    resource::Resource,
+};
+use crate::record::Millis;
+
+/// The header of every token.
+const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
+
+/// The issue and the check of tokens.
+pub struct Access {
+    key: Key,
+    lifetime: Millis,
+    /// Tokens of an earlier generation have expired.
+    generation: u64,
+}
+
+impl fmt::Debug for Access {
+    /// Does not show the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").field("lifetime", &self.lifetime).finish_non_exhaustive()
+    }
+}
+
+/// A refusal of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenRefusal {
+    /// It has expired.
+    Expired,
+    /// It was revoked before it expired.
+    Revoked,
+    /// It was not issued here, is for another stream, or does not allow the operation.
+    Refused,
+}
+
+impl TokenRefusal {
+    /// The code of the protocol.
+    pub fn code(self) -> TokenFailure {
+        match self {
+            Self::Expired | Self::Revoked => TokenFailure::Expired,
+            Self::Refused => TokenFailure::CheckFailed,
+        }
+    }
+}
+
+impl Access {
+    /// Tokens that are signed with a secret, and last for a time.
+    pub fn new(secret: [u8; 32], lifetime: Millis) -> Self {
+        Self { key: Key::new(&secret), lifetime, generation: 0 }
+    }
+
+    /// Revokes all tokens issued so far.
+    pub fn expire_tokens(&mut self) {
+        self.generation += 1;
+    }
+
+    /// Issues a token for the segments of a stream, or of a table; empty if it would allow nothing,
+    /// or no stream can have the name.
+    pub fn issue(&self, scope: &str, name: &str, allows: Grant, now: Millis) -> String {
+        if !allows.allows(Operation::Read) || !Resource::Stream(scope, name).is_valid() {
+            return String::new();
+        }
+        let claims = Claims {
+            expires: now.0.saturating_add(self.lifetime.0) / 1000,
+            generation: self.generation,
+            allows,
+            scope: scope.to_owned(),
+            name: name.to_owned(),
+        };
+        let signed = format!("{}.{}", BASE64.encode(HEADER), BASE64.encode(claims.encode(now)));
+        let signature = self.key.sign(&[signed.as_bytes()]);
+        format!("{signed}.{}", BASE64.encode(signature))
+    }
+
+    /// Checks that a token allows an operation on all of some segments, and returns when it
+    /// expires. `may_be_table` is false for a segment that is none of a table: a token for a table
+    /// has the name of the table, and a stream may have the name that the table's segments have.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenRefusal`] if it has expired, was revoked, was not issued here, is for another stream,
+    /// or does not allow the operation.
+    pub fn check_token<'a>(
+        &self,
+        token: &str,
+        operation: Operation,
+        segments: impl IntoIterator<Item = &'a str>,
+        may_be_table: impl Fn(&str) -> bool,
+        now: Millis,
+    ) -> Result<Millis, TokenRefusal> {
+        let claims = self.claims_of(token).ok_or(TokenRefusal::Refused)?;
+        let expires = Millis(claims.expires.saturating_mul(1000));
+        if expires <= now {
+            return Err(TokenRefusal::Expired);
+        }
+        if claims.generation != self.generation {
+            return Err(TokenRefusal::Revoked);
+        }
+        let mut segments = segments.into_iter();
+        if segments.all(|segment| claims.allow(operation, segment, &may_be_table)) {
+            Ok(expires)
+        } else {
+            Err(TokenRefusal::Refused)
+        }
+    }
+
+    /// The claims of a token that was issued here.
+    fn claims_of(&self, token: &str) -> Option<Claims> {
+        let (signed, signature) = token.rsplit_once('.')?;
+        let (header, body) = signed.split_once('.')?;
+        let given: [u8; DIGEST] = BASE64.decode(signature).ok()?.try_into().ok()?;
+        // The signature covers the header: the algorithm is never one that the token chooses.
+        if !is_same(&given, &self.key.sign(&[signed.as_bytes()]))
+            || BASE64.decode(header).ok()? != HEADER.as_bytes()
+        {
+            return None;
+        }
+        Claims::decode(&String::from_utf8(BASE64.decode(body).ok()?).ok()?)
+    }
+}
+
+/// The claims of a token. The text is JSON, as clients read the expiry from it. Only text that was
+/// written here is read back, so the fields have a fixed order, and names need no escapes.
+#[derive(Debug, PartialEq, Eq)]
+struct Claims {
+    /// In seconds since 1970.
+    expires: i64,
+    generation: u64,
+    allows: Grant,
+    scope: String,
+    name: String,
+}
+
+/// What begins and separates the claims.
+const SUBJECT: &str = r#"{"sub":"segmentstoreresource","aud":"segmentstore","iat":"#;
+const EXPIRY: &str = r#","exp":"#;
+const GENERATION: &str = r#","generation":"#;
+
+impl Claims {
+    /// Returns true if the claims allow an operation on a segment.
+    fn allow(
+        &self,
+        operation: Operation,
+        segment: &str,
+        may_be_table: impl Fn(&str) -> bool,
+    ) -> bool {
+        let of_stream = || {
+            let rest = segment.strip_prefix(&*self.scope)?.strip_prefix('/')?;
+            rest.strip_prefix(&*self.name)
+        };
+        let Some(rest) = of_stream() else { return false };
+        if rest.starts_with('/') {
+            return self.allows.stream >= Some(operation);
+        }
+        self.allows.table >= Some(operation)
+            && rest.strip_prefix("_kvtable").is_some_and(|rest| rest.starts_with('/'))
+            && may_be_table(segment)
+    }
+
+    fn encode(&self, now: Millis) -> String {
+        let Self { expires, generation, allows, scope, name } = self;
+        let issued = now.0 / 1000;
+        let mut body = format!("{SUBJECT}{issued}{EXPIRY}{expires}{GENERATION}{generation}");
+        // As in Java, also for the state of a group: the stores know only streams.
+        for (resource, allowed) in [
+            (Resource::Stream(scope, name), allows.stream),
+            (Resource::Table(scope, name), allows.table),
+        ] {
+            if let Some(operation) = allowed {
+                body.push_str(&format!(r#","{resource}":"{}""#, operation.name()));
+            }
+        }
+        body.push('}');
+        body
+    }
+
+    fn decode(body: &str) -> Option<Self> {
+        let rest = body.strip_prefix(SUBJECT)?.strip_suffix('}')?;
+        let (_, rest) = rest.split_once(EXPIRY)?;
+        let (expires, rest) = rest.split_once(GENERATION)?;
+        let mut parts = rest.split(',');
+        let (expires, generation) = (expires.parse().ok()?, parts.next()?.parse().ok()?);
+        let mut allows = Grant { stream: None, table: None };
+        let mut named = None;
+        for part in parts {
+            let (resource, operation) = part.strip_prefix('"')?.split_once("\":\"")?;
+            let operation = Operation::of(operation.strip_suffix('"')?)?;
+            let (scope, rest) = resource.strip_prefix("prn::/scope:")?.split_once('/')?;
+            let name = match rest.split_once(':')? {
+                ("stream", name) => {
+                    allows.stream = Some(operation);
+                    name
+                }
+                ("key-value-table", name) => {
+                    allows.table = Some(operation);
+                    name
+                }
+                _ => return None,
+            };
+            named = Some((scope.to_owned(), name.to_owned()));
+        }
+        let (scope, name) = named?;
+        Some(Self { expires, generation, allows, scope, name })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Rules;
+
+    fn access() -> Access {
+        Access::new([7; 32], Millis(10_000))
+    }
+
+    /// What a user without rules is granted.
+    fn all(operation: Operation) -> Grant {
+        Grant::of(None, "a", "b", operation)
+    }
+
+    #[test]
+    fn a_token_is_valid_for_its_stream_until_it_expires() {
+        let mut access = access();
+        let token = access.issue("a", "b", all(Operation::Write), Millis(0));
+        let check = |access: &Access, segment: &str, now| {
+            let is_table = |name: &str| name != "a/b_kvtable/1.#epoch.0";
+            access.check_token(&token, Operation::Write, [segment], is_table, Millis(now))
+        };
+        let expires = Ok(Millis(10_000));
+        assert_eq!(check(&access, "a/b/0.#epoch.0", 9_999), expires);
+        assert_eq!(check(&access, "a/b_kvtable/0.#epoch.0", 9_999), expires);
+        let stream = "a/b_kvtable/1.#epoch.0";
+        assert_eq!(check(&access, stream, 0), Err(TokenRefusal::Refused));
+        assert_eq!(check(&access, "a/bc/0.#epoch.0", 0), Err(TokenRefusal::Refused));
+        assert_eq!(check(&access, "ab/0.#epoch.0", 0), Err(TokenRefusal::Refused));
+        assert_eq!(check(&access, "a/b/0.#epoch.0", 10_000), Err(TokenRefusal::Expired));
+        access.expire_tokens();
+        assert_eq!(check(&access, "a/b/0.#epoch.0", 0), Err(TokenRefusal::Revoked));
+    }
+
+    #[test]
+    fn a_token_allows_an_operation_if_it_names_it_and_covers_every_segment() {
+        let access = access();
+        let check = |allows, needs, segments: &[&'static str]| {
+            let token = access.issue("a", "b", all(allows), Millis(0));
+            let segments = segments.iter().copied();
+            access.check_token(&token, needs, segments, |_| true, Millis(0)).map(|_| ())
+        };
+        let (own, mixed) = (["a/b/0", "a/b/1"], ["a/b/0", "a/c/0"]);
+        assert_eq!(check(Operation::Read, Operation::Read, &own), Ok(()));
+        assert_eq!(check(Operation::Write, Operation::Read, &own), Ok(()));
+        assert_eq!(check(Operation::Read, Operation::Write, &own), Err(TokenRefusal::Refused));
+        assert_eq!(check(Operation::Write, Operation::Write, &mixed), Err(TokenRefusal::Refused));
+    }
+
+    #[test]
+    fn a_token_allows_what_the_rules_do_and_not_more_than_was_asked_for() {
+        let (rules, _) = Rules::parse(
+            "prn::/scope:a/stream:r,READ;prn::/scope:a/stream:w,READ_UPDATE;\
+             prn::/scope:a/key-value-table:t,READ_UPDATE;prn::/scope:a/reader-group:g,READ",
+        );
+        let access = access();
+        let allows = |name: &str, asked, segment: &'static str| {
+            let grant = Grant::of(Some(&rules), "a", name, asked);
+            let token = access.issue("a", name, grant, Millis(0));
+            let may = |operation| {
+                let checked = access.check_token(&token, operation, [segment], |_| true, Millis(0));
+                checked.is_ok().then_some(operation)
+            };
+            may(Operation::Write).or(may(Operation::Read))
+        };
+        let (read, write) = (Operation::Read, Operation::Write);
+        assert_eq!(allows("r", write, "a/r/0"), Some(read));
+        assert_eq!(allows("w", write, "a/w/0"), Some(write));
+        assert_eq!(allows("w", read, "a/w/0"), Some(read));
+        assert_eq!(allows("w", write, "a/w_kvtable/0"), None);
+        assert_eq!(allows("t", write, "a/t_kvtable/0"), Some(write));
+        assert_eq!(allows("t", write, "a/t/0"), None);
+        assert_eq!(allows("_RGg", write, "a/_RGg/0"), Some(write), "readers write its state");
+        assert_eq!(allows("_MARKr", write, "a/_MARKr/0"), Some(write), "as on the Java server");
+        assert_eq!(allows("x", read, "a/x/0"), None);
+        assert_eq!(access.issue("a", "x", Grant::of(Some(&rules), "a", "x", read), Millis(0)), "");
+    }
+
+    #[test]
+    fn no_token_is_issued_for_a_name_that_no_stream_has() {
+        for bad in ["", "b\",\"x", "b/stream:c", "b,", "b\n"] {
+            assert_eq!(access().issue("a", bad, all(Operation::Write), Millis(0)), "", "{bad}");
+        }
+    }
+
+    #[test]
+    fn debug_output_does_not_show_the_secret() {
+        let access = Access::new([201; 32], Millis(10_000));
+        assert_eq!(format!("{access:?}"), "Access { lifetime: Millis(10000), .. }");
+    }
+
+    #[test]
+    fn a_token_that_was_changed_or_issued_elsewhere_is_refused() {
+        let access = access();
+        let issue = |access: &Access| access.issue("a", "b", all(Operation::Write), Millis(0));
+        let token = issue(&access);
+        let elsewhere = issue(&Access::new([8; 32], Millis(10_000)));
+        let (body, none) = (token.split('.').nth(1).unwrap(), BASE64.encode(r#"{"alg":"none"}"#));
+        for bad in [
+            "",
+            "x",
+            "a.b.c",
+            &token[1..],
+            &elsewhere,
+            &format!("{token}x"),
+            &format!("{none}.{body}."),
+            &format!("{none}.{body}.{}", token.rsplit('.').next().unwrap()),
+        ] {
+            assert_eq!(
+                access.check_token(bad, Operation::Read, ["a/b/0"], |_| true, Millis(0)),
+                Err(TokenRefusal::Refused),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn claims_are_read_back() {
+        for stream in [None, Some(Operation::Read), Some(Operation::Write)] {
+            for table in [Some(Operation::Read), Some(Operation::Write)] {
+                let (scope, name) = ("a.b".to_owned(), "_RG-c".to_owned());
+                let allows = Grant { stream, table };
+                let claims = Claims { expires: -7, generation: 3, allows, scope, name };
+                assert_eq!(Claims::decode(&claims.encode(Millis(1_000))), Some(claims));
+            }
+        }
+    }
+
+    #[test]
+    fn the_body_of_a_token_is_the_json_that_clients_read() {
+        let token = access().issue("a", "b", all(Operation::Read), Millis(5_000));
+        let body = BASE64.decode(token.split('.').nth(1).unwrap()).unwrap();
+        assert_eq!(
+            String::from_utf8(body).unwrap(),
+            concat!(
+                r#"{"sub":"segmentstoreresource","aud":"segmentstore","iat":5,"exp":15,"#,
+                r#""generation":0,"prn::/scope:a/stream:b":"READ","#,
+                r#""prn::/scope:a/key-value-table:b":"READ"}"#
+            )
+        );
+    }
+}

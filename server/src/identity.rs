@@ -1,0 +1,265 @@
+//! Who a client is: the accounts, the file that has them, and the work of checking passwords.
+//!
+//! A password in a file is hashed so that guessing it is slow, and checking it takes milliseconds.
+//! That is done for one client at a time, outside the threads of the runtime, and once for each
+//! account: what was right is known by a digest that needs a secret of this process.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use pravega_sdk_server_core::access::{
+    Account, Accounts, Credentials, Fingerprint, Need, Rules, Skipped,
+};
+use tokio::{sync::Semaphore, time::timeout};
+
+use crate::{
+    configured::{Stamp, Unusable, read, stamp},
+    limits::ANSWER_WAITS,
+    locks::lock,
+};
+
+/// What a client may do; `None` for everything, on a server without accounts.
+pub(crate) type Caller = Option<Arc<Rules>>;
+
+/// A client that is not served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It has no account, or not the password of one.
+    Unknown,
+    /// It may not do what it asks for, which is named.
+    Forbidden(String),
+    /// Too many passwords are being checked.
+    Busy,
+}
+
+/// The accounts of a server.
+pub(crate) struct Identity {
+    /// Those that are in no file.
+    given: Vec<Account>,
+    file: Option<PathBuf>,
+    /// The file as it was when it was last read.
+    seen: Mutex<Stamp>,
+    current: Mutex<Current>,
+    /// One password at a time is checked.
+    checking: Arc<Semaphore>,
+    /// The secret of fingerprints.
+    secret: [u8; 32],
+}
+
+/// The accounts in use.
+struct Current {
+    accounts: Arc<Accounts>,
+    /// The credentials that were found to be right, by user.
+    known: HashMap<String, (Fingerprint, Arc<Rules>)>,
+}
+
+impl fmt::Debug for Identity {
+    /// Shows where the accounts come from; neither users nor secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+impl Identity {
+    /// The accounts that are given and those of a file. It blocks.
+    pub(crate) fn open(
+        given: Vec<Account>,
+        file: Option<PathBuf>,
+        secret: [u8; 32],
+    ) -> Result<Self, Unusable> {
+        // In this order: what changes in between is read again.
+        let seen = file.as_deref().and_then(stamp);
+        let accounts = all(&given, file.as_deref())?;
+        let current = Current { accounts: Arc::new(accounts), known: HashMap::new() };
+        Ok(Self {
+            given,
+            file,
+            seen: Mutex::new(seen),
+            current: Mutex::new(current),
+            checking: Arc::new(Semaphore::new(1)),
+            secret,
+        })
+    }
+
+    /// Returns true if the accounts may change.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Reads the file again if it has changed. If it cannot be used, the accounts stay as they are.
+    /// It blocks.
+    pub(crate) fn refresh(&self) {
+        let Some(file) = &self.file else { return };
+        let now = stamp(file);
+        let mut seen = lock(&self.seen);
+        if *seen == now {
+            return;
+        }
+        *seen = now;
+        match all(&self.given, Some(file)) {
+            Ok(accounts) => {
+                tracing::info!(file = %file.display(), accounts = accounts.len(), "new accounts");
+                let accounts = Arc::new(accounts);
+                *lock(&self.current) = Current { accounts, known: HashMap::new() };
+            }
+            Err(unusable) => tracing::warn!(%unusable, "the accounts before are used on"),
+        }
+    }
+
+    /// What a client may do whose header names an account, or fails.
+    pub(crate) async fn identify(&self, header: &str) -> Result<Arc<Rules>, Refused> {
+        let credentials = Credentials::from_header(header).ok_or(Refused::Unknown)?;
+        let print = credentials.fingerprint(&self.secret);
+        if let Some(found) = self.at_once(&credentials, print) {
+            return found;
+        }
+        let permit = timeout(ANSWER_WAITS, Arc::clone(&self.checking).acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else { return Err(Refused::Busy) };
+        // Another call of the client may have been checked meanwhile.
+        if let Some(found) = self.at_once(&credentials, print) {
+            return found;
+        }
+        let accounts = Arc::clone(&lock(&self.current).accounts);
+        let (checked, user) = (Arc::clone(&accounts), credentials.user().to_owned());
+        let check = move || {
+            // The next one waits for the work, also if no call waits for its result.
+            let _permit = permit;
+            checked.check(&credentials).map(|account| Arc::clone(account.rules()))
+        };
+        let found = tokio::task::spawn_blocking(check).await.map_err(|_| Refused::Busy)?;
+        let rules = found.ok_or(Refused::Unknown)?;
+        let mut current = lock(&self.current);
+        if Arc::ptr_eq(&current.accounts, &accounts) {
+            current.known.insert(user, (print, Arc::clone(&rules)));
+        }
+        Ok(rules)
+    }
+
+    /// What is known of a client without much work.
+    fn at_once(
+        &self,
+        credentials: &Credentials,
+        print: Fingerprint,
+    ) -> Option<Result<Arc<Rules>, Refused>> {
+        let current = lock(&self.current);
+        if let Some((known, rules)) = current.known.get(credentials.user())
+            && *known == print
+        {
+            return Some(Ok(Arc::clone(rules)));
+        }
+        current.accounts.is_quick(credentials.user()).then(|| {
+            let found = current.accounts.check(credentials);
+            found.map(|account| Arc::clone(account.rules())).ok_or(Refused::Unknown)
+        })
+    }
+}
+
+/// Returns an error if a client may not do what its call needs.
+pub(crate) fn authorize(caller: &Caller, need: &Need<'_>) -> Result<(), Refused> {
+    match caller {
+        Some(rules) if !need.is_allowed_by(rules) => Err(Refused::Forbidden(need.to_string())),
+        _ => Ok(()),
+    }
+}
+
+/// The accounts that are given, and those of a file.
+fn all(given: &[Account], file: Option<&Path>) -> Result<Accounts, Unusable> {
+    let mut accounts = match file {
+        Some(path) => {
+            let text = String::from_utf8(read(path)?)
+                .map_err(|_| Unusable::new(path, "it is no text in UTF-8"))?;
+            let (accounts, skipped) = Accounts::parse(&text);
+            for Skipped { line, why } in skipped {
+                tracing::warn!(file = %path.display(), line, why, "a part of the file is not used");
+            }
+            accounts
+        }
+        None => Accounts::default(),
+    };
+    given.iter().cloned().for_each(|account| accounts.add(account));
+    Ok(accounts)
+}
+
+#[cfg(test)]
+mod tests {
+    use pravega_sdk_server_core::access::{Operation, Resource};
+
+    use super::*;
+
+    /// The headers of `ann` with the password `pw`, and with another.
+    const ANN: &str = "Basic YW5uOnB3";
+    const WRONG: &str = "Basic YW5uOm5v";
+
+    fn write(file: &Path, rules: &str) {
+        // As an editor does: a file that is half written is not seen.
+        let new = file.with_extension("new");
+        std::fs::write(&new, Account::line("ann", "pw", rules.as_bytes(), rules)).unwrap();
+        std::fs::rename(new, file).unwrap();
+    }
+
+    async fn allows(identity: &Identity) -> Result<Option<Operation>, Refused> {
+        Ok(identity.identify(ANN).await?.allow(&Resource::Scopes))
+    }
+
+    #[tokio::test]
+    async fn changes_of_the_file_are_followed_and_mistakes_in_it_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("accounts");
+        let open = || Identity::open(Vec::new(), Some(file.clone()), [7; 32]);
+        assert_eq!(open().unwrap_err().path, file);
+        write(&file, "prn::/,READ");
+        let identity = open().unwrap();
+        assert_eq!(allows(&identity).await, Ok(Some(Operation::Read)));
+        assert_eq!(identity.identify(WRONG).await.unwrap_err(), Refused::Unknown);
+        write(&file, "prn::/,READ_UPDATE");
+        assert_eq!(allows(&identity).await, Ok(Some(Operation::Read)));
+        identity.refresh();
+        assert_eq!(allows(&identity).await, Ok(Some(Operation::Write)));
+        std::fs::write(&file, [0xFF]).unwrap();
+        identity.refresh();
+        assert_eq!(allows(&identity).await, Ok(Some(Operation::Write)));
+        std::fs::write(&file, "# no account\n").unwrap();
+        identity.refresh();
+        assert_eq!(allows(&identity).await, Err(Refused::Unknown));
+    }
+
+    #[tokio::test]
+    async fn a_password_is_hashed_once_however_many_calls_have_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("accounts");
+        write(&file, "prn::/,READ");
+        let identity =
+            Identity::open(vec![Account::new("root", "x")], Some(file), [7; 32]).unwrap();
+        assert_eq!(allows(&identity).await, Ok(Some(Operation::Read)));
+        // A check of another password would wait for this.
+        let busy = identity.checking.clone().acquire_owned().await.unwrap();
+        assert_eq!(allows(&identity).await, Ok(Some(Operation::Read)));
+        assert!(identity.identify("Basic cm9vdDp4").await.is_ok(), "that of root is in memory");
+        drop(busy);
+        assert_eq!(identity.identify(WRONG).await.unwrap_err(), Refused::Unknown);
+        assert_eq!(allows(&identity).await, Ok(Some(Operation::Read)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_another_password_is_checked_for_long_the_next_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("accounts");
+        write(&file, "prn::/,READ");
+        let identity = Identity::open(Vec::new(), Some(file), [7; 32]).unwrap();
+        let _busy = identity.checking.clone().acquire_owned().await.unwrap();
+        assert_eq!(identity.identify(ANN).await.unwrap_err(), Refused::Busy);
+    }
+
+    #[test]
+    fn what_is_forbidden_is_named() {
+        let need = Need::Allowed(Operation::Write, Resource::Scope("a"));
+        assert_eq!(authorize(&None, &need), Ok(()));
+        let forbidden = Refused::Forbidden("READ_UPDATE on prn::/scope:a".to_owned());
+        assert_eq!(authorize(&Some(Arc::default()), &need), Err(forbidden));
+        assert_eq!(authorize(&Some(Arc::default()), &Need::Nothing), Ok(()));
+    }
+}
