@@ -1,6 +1,7 @@
 //! `pravega dev`
 
 mod check;
+mod security;
 
 use std::{
     io::{self, Write as _},
@@ -9,6 +10,7 @@ use std::{
 
 use pravega_sdk::embedded::{EmbeddedServer, OpenProblem, StartError};
 
+use self::security::Secured;
 use super::salvage;
 use crate::{
     context::Context,
@@ -28,6 +30,7 @@ Ctrl-C ends it after requests in progress are done.
 Examples:
   pravega dev
   pravega dev --port 19090 --dir data
+  pravega dev --tls --auth
   pravega dev --check data
   pravega dev --salvage data data-new";
 
@@ -43,13 +46,34 @@ pub(crate) struct Arguments {
     /// Keep all data in this folder, which is created if it does not exist
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
+    /// Serve TLS with `server.crt` and `server.key` of this folder, and nothing without it. If
+    /// neither exists, both are made; clients trust the first one [default folder: pravega-tls]
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        num_args = 0..=1,
+        default_missing_value = security::FOLDER
+    )]
+    tls: Option<PathBuf>,
+    /// Let in only the accounts of this file, which the Java server can use as well; changes are
+    /// followed. If it does not exist, it is made with the account `admin`, whose password is
+    /// printed [default file: pravega-accounts]
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        default_missing_value = security::FILE
+    )]
+    auth: Option<PathBuf>,
     /// Check every byte of a folder of --dir instead of starting a server, and change nothing. It
     /// tells which files are damaged and which segments have bytes there, and whether a server
     /// would start
     #[arg(
         long,
         value_name = "FOLDER",
-        conflicts_with_all = ["dir", "port", "rest_port", "memory", "disk", "salvage"]
+        conflicts_with_all = [
+            "dir", "port", "rest_port", "memory", "disk", "salvage", "tls", "auth"
+        ]
     )]
     check: Option<PathBuf>,
     /// Memory limit, with K, M, G or T for powers of 1024. Without --dir it limits the data of all
@@ -69,7 +93,7 @@ pub(crate) struct Arguments {
         long,
         num_args = 2,
         value_names = ["DIR", "NEW"],
-        conflicts_with_all = ["port", "rest_port", "dir", "memory"]
+        conflicts_with_all = ["port", "rest_port", "dir", "memory", "tls", "auth"]
     )]
     salvage: Option<Vec<PathBuf>>,
 }
@@ -121,20 +145,23 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     if let Some(limit) = arguments.disk {
         builder = builder.with_disk_limit(limit);
     }
+    let (builder, secured) = Secured::prepare(builder, arguments.tls, arguments.auth)?;
     let server = builder.start().await.map_err(unusable)?;
     let stop = Stop::listen(|| status("shutting down; press Ctrl-C again to quit now"))?;
     let url = server.url();
-    // Clients need the URL only if the port is not the default one.
-    let option =
-        if server.port() == DEFAULT_PORT { String::new() } else { format!(" --controller {url}") };
+    // Clients need the URL only if it is not the default one.
+    let is_default = server.port() == DEFAULT_PORT && !secured.has_tls();
+    let option = if is_default { String::new() } else { format!(" --controller {url}") };
     output.raw(
         format!(
             "ready  {url}   {storage}\n\
-             rest   http://127.0.0.1:{}/v1/scopes\n\
+             rest   {}://127.0.0.1:{}/v1/scopes\n\
+             {secured}\
              try    pravega{option} scope create demo\n       \
              pravega{option} stream create demo/hello\n       \
              echo hi | pravega{option} write demo/hello\n       \
              pravega{option} read demo/hello\n",
+            secured.rest_scheme(),
             server.rest_port().unwrap_or_default()
         )
         .as_bytes(),

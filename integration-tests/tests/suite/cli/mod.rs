@@ -6,6 +6,7 @@ mod groups;
 mod input;
 mod pipes;
 mod reading;
+mod secured;
 mod silence;
 mod tables;
 mod terminal;
