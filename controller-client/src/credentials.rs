@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use pravega_sdk_types::{ErrorKind, Failure, Outcome, Wording, error_type};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
 
 /// Credentials for the controller: no credentials, a user and password, a token, or those of a
 /// provider.
@@ -94,7 +94,8 @@ impl Credentials {
     ///
     /// No errors at present; the signature allows for rules of a server.
     pub fn basic(user: &str, password: &str) -> Result<Self, CredentialError> {
-        let token = BASE64.encode(format!("{user}:{password}"));
+        let text = Zeroizing::new(format!("{user}:{password}"));
+        let token = BASE64.encode(text.as_bytes());
         Authorization::new("Basic", token).map(|fixed| Self(Kind::Fixed(fixed)))
     }
 

@@ -27,6 +27,7 @@
 //! # }
 //! ```
 
+mod bearer;
 mod clock;
 mod config;
 mod controller;

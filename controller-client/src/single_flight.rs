@@ -31,6 +31,26 @@ pub(crate) enum Freshness {
     Expired,
 }
 
+impl Freshness {
+    /// Judges a token that is valid for `lifetime` after its receipt.
+    pub(crate) fn of_token(lifetime: Duration, age: Duration) -> Self {
+        let margin = (lifetime / 5).min(MAX_MARGIN);
+        let left = lifetime.saturating_sub(age);
+        if left > margin {
+            Self::Fresh
+        } else if left > margin / LAST_SHARE {
+            Self::Ageing
+        } else {
+            Self::Expired
+        }
+    }
+}
+
+const MAX_MARGIN: Duration = Duration::from_secs(30);
+/// With this share of the margin left, a caller waits for the new token: the old one might expire
+/// in flight.
+const LAST_SHARE: u32 = 6;
+
 type Fetched<V> = Result<V, ControllerError>;
 /// The end of a fetch. It is canceled if the runtime of the fetch ends first.
 type Flight<V> = Shared<oneshot::Receiver<Fetched<V>>>;

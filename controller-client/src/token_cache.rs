@@ -40,10 +40,6 @@ impl PartialEq for CachedToken {
 
 /// Number of streams in use at once; more streams only cause more calls.
 const CAPACITY: usize = 10_000;
-const MAX_MARGIN: Duration = Duration::from_secs(30);
-/// With this share of the margin left, a caller waits for the new token: the old one might expire
-/// in flight.
-const LAST_SHARE: u32 = 6;
 
 impl TokenCache {
     /// Creates a cache that asks `controller` for missing tokens.
@@ -101,17 +97,9 @@ impl TokenCache {
 }
 
 fn judge(cached: &CachedToken, age: Duration) -> Freshness {
-    let Some(lifetime) = cached.lifetime else {
-        return Freshness::Fresh;
-    };
-    let margin = (lifetime / 5).min(MAX_MARGIN);
-    let left = lifetime.saturating_sub(age);
-    if left > margin {
-        Freshness::Fresh
-    } else if left > margin / LAST_SHARE {
-        Freshness::Ageing
-    } else {
-        Freshness::Expired
+    match cached.lifetime {
+        Some(lifetime) => Freshness::of_token(lifetime, age),
+        None => Freshness::Fresh,
     }
 }
 
