@@ -53,8 +53,9 @@
 //! | run a server in the same process (feature `embedded`) | `embedded()` |
 //!
 //! Names and numbers of the domain are in [`types`], the calls to the controller in
-//! [`controller_client`], the generic pool in [`connection_pool`], the connections to segment
-//! stores in [`segment_client`], and the commands they carry in [`wire_protocol`].
+//! [`controller_client`], the generic pool in [`connection_pool`], the settings of TLS in
+//! [`tls`], the connections to segment stores in [`segment_client`], and the commands they carry in
+//! [`wire_protocol`].
 
 pub use pravega_sdk_client_factory::event_stream::{
     Ack, Appended, BatchClient, BatchConfig, ByteReader, ByteReaderConfig, ByteWriter,
@@ -66,8 +67,8 @@ pub use pravega_sdk_client_factory::event_stream::{
 };
 pub use pravega_sdk_client_factory::{
     ClientConfig, ClientFactory, FactoryError, SegmentBackends, Setting, Source, TlsMode,
-    connection_pool, controller_client, event_stream, segment_client, table_synchronizer, types,
-    wire_protocol,
+    connection_pool, controller_client, event_stream, segment_client, table_synchronizer, tls,
+    types, wire_protocol,
 };
 pub use types::{Classified, ErrorKind, Outcome, StreamPosition, Timestamp};
 

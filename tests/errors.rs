@@ -13,7 +13,7 @@ use pravega_sdk::{
     controller_client::{ControllerError, ControllerUri, ControllerUriError, CredentialError},
     event_stream::group::{GroupReaderError, GroupUpdateError, ReaderGroupError, StaticShareError},
     segment_client::{
-        ConnectionError, RequestError, StoreTlsError,
+        ConnectionError, RequestError,
         attributes::{AttributeError, AttributeValueError},
         error::NoRuntime,
         request::AskError,
@@ -22,6 +22,7 @@ use pravega_sdk::{
         KeyVersionError, RevisionError, RevisionedStreamError, StateEntryError, StateError,
         TableError, WatchPositionError,
     },
+    tls::TlsError,
     types::{
         Endpoint, EndpointError, EventPointer, EventPointerError, Failure, KeyRange, KeyRangeError,
         NameError, ReaderGroupConfiguration, ReaderGroupConfigurationError, RetryPolicyError,
@@ -66,6 +67,8 @@ fn every_public_error_has_a_kind_and_an_outcome() {
     shape::<EncodeError>();
     shape::<IncompatibleVersion>();
     shape::<ValueError>();
+    // tls
+    shape::<TlsError>();
     // connection-pool
     shape::<ClaimError>();
     shape::<CloseError>();
@@ -84,7 +87,6 @@ fn every_public_error_has_a_kind_and_an_outcome() {
     shape::<NoRuntime>();
     shape::<ReadError>();
     shape::<RequestError>();
-    shape::<StoreTlsError>();
     shape::<WriteError>();
     // table-synchronizer
     shape::<KeyVersionError>();

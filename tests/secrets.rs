@@ -6,10 +6,12 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use pravega_sdk::{
-    ByteReaderConfig, ClientConfig, ClientFactory, ReaderConfig, TransactionConfig, WriterConfig,
+    ByteReaderConfig, ClientConfig, ClientFactory, ReaderConfig, TransactionConfig, WriteError,
+    WriterConfig,
     codec::{Raw, Utf8},
     controller_client::{AccessOperation, Authorization, Credentials, DelegationToken},
     embedded::EmbeddedServer,
+    tls::TlsConfig,
     types::{ScopedSegment, ScopedStream, SegmentId, StreamConfiguration},
     wire_protocol::{
         Decoder, SendBuffer, WireCommand,
@@ -52,6 +54,10 @@ fn credentials_and_settings_do_not_show_the_password() {
     hides_all(&Credentials::bearer(PASSWORD).unwrap(), &secrets);
     hides_all(&Authorization::new("Custom", PASSWORD).unwrap(), &secrets);
     hides_all(&DelegationToken::new(PASSWORD), &secrets);
+    let function = Credentials::bearer_from(|| async { Ok::<_, WriteError>(PASSWORD.to_owned()) });
+    hides_all(&function, &secrets);
+    let tls = TlsConfig::new().with_client_certificate_pem("chain", &PASSWORD.to_owned().into());
+    hides_all(&tls, &secrets);
     let config = ClientConfig::from_url("tcp://localhost:1").unwrap().with_credentials(basic());
     hides_all(&config, &secrets);
     hides_all(&config.settings(), &secrets);

@@ -2,8 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use pravega_sdk_controller_client::{ControllerConfig, ControllerUri, Credentials, TlsTrust};
-use pravega_sdk_segment_client::{StoreConfig, StoreTls};
+use pravega_sdk_controller_client::{ControllerConfig, ControllerUri, Credentials};
+use pravega_sdk_segment_client::StoreConfig;
+use pravega_sdk_tls::{TlsConfig, TlsConnector};
 use pravega_sdk_types::RetryPolicy;
 
 use crate::{FactoryError, Source, TlsMode, setting::Sourced};
@@ -18,6 +19,7 @@ use crate::{FactoryError, Source, TlsMode, setting::Sourced};
 /// | – | `PRAVEGA_USER` and `PRAVEGA_PASSWORD` | no credentials |
 /// | `tls_to_controller`, `tls_to_segment_store` | `PRAVEGA_TLS_TO_CONTROLLER`, `PRAVEGA_TLS_TO_SEGMENT_STORE` | `auto`: the scheme decides |
 /// | `trust_store` | `PRAVEGA_TRUST_STORE` | the system's certificates |
+/// | `client_certificate`, `client_key` | `PRAVEGA_CLIENT_CERTIFICATE`, `PRAVEGA_CLIENT_KEY` | no certificate; the key in the certificate's file |
 /// | `connect_timeout`, `handshake_timeout` | `PRAVEGA_CONNECT_TIMEOUT`, `PRAVEGA_HANDSHAKE_TIMEOUT` | 5 s each |
 /// | `request_timeout` | `PRAVEGA_REQUEST_TIMEOUT` | 30 s |
 /// | `call_timeout`, `attempt_timeout` | `PRAVEGA_CALL_TIMEOUT`, `PRAVEGA_ATTEMPT_TIMEOUT` | 60 s, 30 s |
@@ -46,7 +48,11 @@ pub struct ClientConfig {
     pub(crate) tls_to_controller: Sourced<TlsMode>,
     pub(crate) tls_to_segment_store: Sourced<TlsMode>,
     pub(crate) trust_store: Sourced<Option<PathBuf>>,
+    pub(crate) client_certificate: Sourced<OptionalFile>,
+    pub(crate) client_key: Sourced<OptionalFile>,
     pub(crate) checks_host_name: bool,
+    pub(crate) controller_tls: Option<TlsConfig>,
+    pub(crate) segment_store_tls: Option<TlsConfig>,
     pub(crate) connect_timeout: Sourced<Duration>,
     pub(crate) handshake_timeout: Sourced<Duration>,
     pub(crate) request_timeout: Sourced<Duration>,
@@ -59,6 +65,10 @@ pub struct ClientConfig {
     pub(crate) max_in_flight_bytes: Sourced<usize>,
 }
 
+/// A file that need not be.
+#[derive(Debug, Clone)]
+pub(crate) struct OptionalFile(pub(crate) Option<PathBuf>);
+
 /// As in Java's client: each wait between attempts is ten times the previous one.
 const RETRY_MULTIPLIER: u32 = 10;
 
@@ -70,7 +80,11 @@ impl ClientConfig {
             tls_to_controller: Sourced::default(TlsMode::Auto),
             tls_to_segment_store: Sourced::default(TlsMode::Auto),
             trust_store: Sourced::default(None),
+            client_certificate: Sourced::default(OptionalFile(None)),
+            client_key: Sourced::default(OptionalFile(None)),
             checks_host_name: true,
+            controller_tls: None,
+            segment_store_tls: None,
             connect_timeout: Sourced::default(Duration::from_secs(5)),
             handshake_timeout: Sourced::default(Duration::from_secs(5)),
             request_timeout: Sourced::default(Duration::from_secs(30)),
@@ -113,9 +127,39 @@ impl ClientConfig {
         self
     }
 
+    /// Sets the PEM files of the client's certificate, with those between it and its authority, and
+    /// of its private key, for servers that ask for one.
+    #[must_use]
+    pub fn with_client_certificate(
+        mut self,
+        chain: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        self.client_certificate.set(OptionalFile(Some(chain.into())), Source::Setter);
+        self.client_key.set(OptionalFile(Some(key.into())), Source::Setter);
+        self
+    }
+
+    /// Sets the TLS settings of connections to controllers, in place of the trust store and the
+    /// client's certificate that both kinds of connections share. Whether there is TLS is up to
+    /// [`Self::with_tls_to_controller`].
+    #[must_use]
+    pub fn with_controller_tls(mut self, tls: TlsConfig) -> Self {
+        self.controller_tls = Some(tls);
+        self
+    }
+
+    /// As [`Self::with_controller_tls`], for connections to segment stores.
+    #[must_use]
+    pub fn with_segment_store_tls(mut self, tls: TlsConfig) -> Self {
+        self.segment_store_tls = Some(tls);
+        self
+    }
+
     /// Accepts a segment store's certificate for any host name. The owner of any trusted
     /// certificate can then impersonate every segment store. Needs a trust store; the host names of
-    /// controllers are always checked.
+    /// controllers are checked, and so are those of segment stores with settings of their own, by
+    /// [`Self::with_segment_store_tls`].
     #[must_use]
     pub fn dangerously_without_host_name_check(mut self) -> Self {
         self.checks_host_name = false;
@@ -201,10 +245,7 @@ impl ClientConfig {
 
     pub(crate) fn controller_config(&self) -> Result<ControllerConfig, FactoryError> {
         let is_tls = self.tls_to_controller.value.is_on(self.uri.value.scheme());
-        let trust = match &self.trust_store.value {
-            Some(path) => TlsTrust::File(path.clone()),
-            None => TlsTrust::Platform,
-        };
+        let tls = if is_tls { Some(self.checked(self.controller_tls.as_ref())?) } else { None };
         let retry = RetryPolicy::new(
             self.retry_initial_delay.value,
             RETRY_MULTIPLIER,
@@ -214,7 +255,7 @@ impl ClientConfig {
         let retry = retry.map_err(|error| FactoryError::config("retry_attempts", error))?;
         Ok(ControllerConfig::new(self.uri.value.clone())
             .with_credentials(self.credentials.value.clone())
-            .with_tls(is_tls.then_some(trust))
+            .with_tls(tls)
             .with_retry(retry)
             .with_connect_timeout(self.connect_timeout.value)
             .with_attempt_timeout(self.attempt_timeout.value)
@@ -233,22 +274,42 @@ impl ClientConfig {
             .with_max_in_flight_bytes(self.max_in_flight_bytes.value))
     }
 
-    fn store_tls(&self) -> Result<StoreTls, FactoryError> {
-        let refused =
-            |error| FactoryError::config("trust_store", "it cannot be used").with_source(error);
-        match &self.trust_store.value {
-            None if self.checks_host_name => StoreTls::platform().map_err(refused),
-            None => {
-                Err(FactoryError::config("trust_store", "it is required without a host name check"))
+    fn store_tls(&self) -> Result<TlsConfig, FactoryError> {
+        match &self.segment_store_tls {
+            None if !self.checks_host_name => {
+                check(self.shared_tls()?.dangerously_without_host_name_check())
             }
-            Some(path) if self.checks_host_name => StoreTls::from_file(path).map_err(refused),
-            Some(path) => {
-                let shown = path.display().to_string();
-                let pem = std::fs::read(path).map_err(|error| {
-                    FactoryError::config("trust_store", "it cannot be read").with_source(error)
-                })?;
-                StoreTls::dangerously_without_host_name_check(&shown, &pem).map_err(refused)
+            own => self.checked(own.as_ref()),
+        }
+    }
+
+    /// Returns the TLS settings of one kind of connections, whose files can be used.
+    fn checked(&self, own: Option<&TlsConfig>) -> Result<TlsConfig, FactoryError> {
+        match own {
+            Some(own) => check(own.clone()),
+            None => check(self.shared_tls()?),
+        }
+    }
+
+    /// Returns the TLS settings that have text forms, and that both kinds of connections share.
+    fn shared_tls(&self) -> Result<TlsConfig, FactoryError> {
+        let mut tls = TlsConfig::new();
+        if let Some(path) = &self.trust_store.value {
+            tls = tls.with_trust_file(path);
+        }
+        match (&self.client_certificate.value.0, &self.client_key.value.0) {
+            (None, None) => Ok(tls),
+            (Some(chain), Some(key)) => Ok(tls.with_client_certificate_files(chain, key)),
+            (Some(both), None) => Ok(tls.with_client_certificate_files(both, both)),
+            (None, Some(_)) => {
+                let detail = "it is set, and client_certificate is not";
+                Err(FactoryError::config("client_key", detail))
             }
         }
     }
+}
+
+fn check(tls: TlsConfig) -> Result<TlsConfig, FactoryError> {
+    TlsConnector::new(&tls, None).check().map_err(FactoryError::tls)?;
+    Ok(tls)
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use pravega_sdk_connection_pool::ClaimError;
 use pravega_sdk_controller_client::ControllerError;
+use pravega_sdk_tls::TlsError;
 use pravega_sdk_types::{ErrorKind, Failure, Outcome, Printable, Wording, error_type};
 
 error_type! {
@@ -23,6 +24,14 @@ impl FactoryError {
             .with_operation("setting")
             .with_target(&setting);
         Self { failure, setting: Some(setting) }
+    }
+
+    /// TLS settings that cannot be used.
+    pub(crate) fn tls(error: TlsError) -> Self {
+        match error.setting() {
+            Some(setting) => Self::config(setting, "it cannot be used").with_source(error),
+            None => Failure::caused_by(error, "TLS cannot be set up").into(),
+        }
     }
 
     pub(crate) fn unknown_setting(name: &str, known: &str) -> Self {

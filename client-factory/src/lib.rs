@@ -49,3 +49,8 @@ pub use pravega_sdk_segment_client as segment_client;
 pub use pravega_sdk_table_synchronizer as table_synchronizer;
 pub use pravega_sdk_types as types;
 pub use pravega_sdk_wire_protocol as wire_protocol;
+
+/// Settings and errors of TLS.
+pub mod tls {
+    pub use pravega_sdk_tls::{TlsConfig, TlsError};
+}

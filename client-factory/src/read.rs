@@ -199,5 +199,35 @@ mod tests {
         let config = read(Some("tls://h:1?trust_store=%2Fno%2Fsuch%2Ffile"), &[]).unwrap();
         assert_eq!(shown(&config, "trust_store").0, "/no/such/file");
         assert_eq!(config.store_config().unwrap_err().setting(), Some("trust_store"));
+        assert_eq!(config.controller_config().unwrap_err().setting(), Some("trust_store"));
+    }
+
+    #[test]
+    fn a_client_key_needs_a_certificate_which_may_hold_it() {
+        let wrong = |query: &str| {
+            let config = read(Some(&format!("tls://h:1?{query}")), &[]).unwrap();
+            config.controller_config().unwrap_err()
+        };
+        let error = wrong("client_key=/no/key");
+        assert_eq!(error.setting(), Some("client_key"));
+        assert!(error.to_string().contains("client_certificate is not"), "{error}");
+        let variables = [("PRAVEGA_CLIENT_CERTIFICATE", "/no/certificate")];
+        let config = read(Some("tls://h:1"), &variables).unwrap();
+        let shown = shown(&config, "client_certificate");
+        assert_eq!(shown, ("/no/certificate".to_owned(), Source::Environment));
+        assert_eq!(config.controller_config().unwrap_err().setting(), Some("client_certificate"));
+    }
+
+    #[test]
+    fn both_kinds_of_connections_can_have_their_own_tls() {
+        let url = "tls://h:1?trust_store=/no/such/file&tls_to_segment_store=off";
+        let config = read(Some(url), &[]).unwrap();
+        assert_eq!(config.controller_config().unwrap_err().setting(), Some("trust_store"));
+        config.store_config().unwrap();
+        let own = pravega_sdk_tls::TlsConfig::new().with_trust_file("/no/other/file");
+        let config = config.with_tls_to_segment_store(crate::TlsMode::On);
+        let error = config.with_segment_store_tls(own).store_config().unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("/no/other/file"), "{source}");
     }
 }

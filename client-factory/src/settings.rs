@@ -2,7 +2,7 @@
 
 use std::{num::ParseIntError, path::PathBuf, str::FromStr, time::Duration};
 
-use crate::{ClientConfig, FactoryError, Setting, Source, TlsMode};
+use crate::{ClientConfig, FactoryError, Setting, Source, TlsMode, config::OptionalFile};
 
 pub(crate) struct Knob {
     pub(crate) name: &'static str,
@@ -87,6 +87,16 @@ impl TextForm for Option<PathBuf> {
     }
 }
 
+impl TextForm for OptionalFile {
+    fn read(text: &str) -> Result<Self, ValueError> {
+        Option::<PathBuf>::read(text).map(Self)
+    }
+
+    fn write(&self) -> String {
+        self.0.as_ref().map_or("none".to_owned(), |path| path.display().to_string())
+    }
+}
+
 macro_rules! number_form {
     ($($type:ty),*) => {
         $(impl TextForm for $type {
@@ -131,6 +141,10 @@ knobs! {
     tls_to_segment_store, "PRAVEGA_TLS_TO_SEGMENT_STORE",
         "TLS to segment stores: auto follows the scheme";
     trust_store, "PRAVEGA_TRUST_STORE", "PEM file of the trusted certificates";
+    client_certificate, "PRAVEGA_CLIENT_CERTIFICATE",
+        "PEM file of the client's certificate, for servers that ask for one";
+    client_key, "PRAVEGA_CLIENT_KEY",
+        "PEM file of the client's private key, if it is not in the file of the certificate";
     connect_timeout, "PRAVEGA_CONNECT_TIMEOUT", "timeout for establishing a connection";
     handshake_timeout, "PRAVEGA_HANDSHAKE_TIMEOUT", "timeout of the handshake with a segment store";
     request_timeout, "PRAVEGA_REQUEST_TIMEOUT", "timeout of a request to a segment store";

@@ -1,7 +1,8 @@
 //! Configuration of the controller client.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
+use pravega_sdk_tls::TlsConfig;
 use pravega_sdk_types::RetryPolicy;
 
 #[cfg(feature = "seeded-bugs")]
@@ -13,7 +14,7 @@ use crate::{ControllerUri, Credentials, machine::Bugs};
 pub struct ControllerConfig {
     pub(crate) uri: ControllerUri,
     pub(crate) credentials: Credentials,
-    pub(crate) tls: Option<TlsTrust>,
+    pub(crate) tls: Option<TlsConfig>,
     pub(crate) retry: RetryPolicy,
     pub(crate) connect_timeout: Duration,
     pub(crate) attempt_timeout: Duration,
@@ -22,24 +23,13 @@ pub struct ControllerConfig {
     pub(crate) bugs: Bugs,
 }
 
-/// The certificates that are trusted.
-#[non_exhaustive]
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum TlsTrust {
-    /// The certificates that the system trusts.
-    #[default]
-    Platform,
-    /// The certificates of this PEM file, and those signed by one of them.
-    File(PathBuf),
-}
-
 impl ControllerConfig {
     /// Creates a configuration with all defaults. The scheme decides whether TLS is used, with the
     /// certificates that the system trusts.
     #[must_use]
     pub fn new(uri: ControllerUri) -> Self {
         Self {
-            tls: uri.scheme().is_tls().then_some(TlsTrust::Platform),
+            tls: uri.scheme().is_tls().then(TlsConfig::new),
             uri,
             credentials: Credentials::anonymous(),
             retry: RetryPolicy::default(),
@@ -58,9 +48,9 @@ impl ControllerConfig {
         self
     }
 
-    /// Sets whether TLS is used, and which certificates are trusted. Default: the scheme decides.
+    /// Sets whether TLS is used, and its settings. Default: the scheme decides.
     #[must_use]
-    pub fn with_tls(mut self, tls: Option<TlsTrust>) -> Self {
+    pub fn with_tls(mut self, tls: Option<TlsConfig>) -> Self {
         self.tls = tls;
         self
     }

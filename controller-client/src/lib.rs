@@ -46,7 +46,7 @@ mod token;
 mod token_cache;
 mod uri;
 
-pub use config::{ControllerConfig, TlsTrust};
+pub use config::ControllerConfig;
 pub use controller::Controller;
 pub use credentials::{Authorization, CredentialError, CredentialProvider, Credentials};
 #[doc(hidden)]

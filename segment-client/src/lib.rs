@@ -26,7 +26,7 @@
 //! many requests are in flight at once, [`StoreStream`] one for the bare exchange of
 //! commands, and [`RawClient`] finds or makes the connection for an endpoint and matches each reply
 //! to its request. All of them come from one [`StorePool`], for which a [`StoreDialer`] connects
-//! over TCP, TLS ([`StoreTls`]) or any other [`Transport`].
+//! over TCP, TLS or any other [`Transport`].
 //!
 //! Deliberately absent: codecs, routing keys and the meaning of streams.
 
@@ -44,6 +44,6 @@ pub mod seeded_bugs;
 
 pub use connection::{
     ByteStream, ConnectionCounters, ConnectionError, Opening, RawClient, RequestError,
-    SharedConnection, StoreConfig, StoreConnection, StoreDialer, StorePool, StoreStream, StoreTls,
-    StoreTlsError, StreamClaim, Transport,
+    SharedConnection, StoreConfig, StoreConnection, StoreDialer, StorePool, StoreStream,
+    StreamClaim, Transport,
 };

@@ -97,7 +97,10 @@ impl Attempt {
                     let answering = message.send(client, header);
                     let failure = match clock.within(Some(until), answering).await {
                         Some(Ok(())) => return Ok(connected.link),
-                        Some(Err(status)) => FailedAttempt::from_status(status),
+                        Some(Err(status)) => match connected.fault.reason() {
+                            Some(reason) => FailedAttempt::insecure(reason),
+                            None => FailedAttempt::from_status(status),
+                        },
                         None => FailedAttempt::timed_out(self.elapsed()),
                     };
                     if !self.goes_on(&failure, connected.link) {

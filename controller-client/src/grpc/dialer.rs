@@ -1,22 +1,37 @@
 //! Creates channels, each with one connection.
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use pravega_sdk_types::{Endpoint, ErrorKind, Failure, Outcome};
+use pravega_sdk_tls::{PeerFault, TlsConnector};
+use pravega_sdk_types::{Endpoint, Failure};
 use tokio::time::timeout;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint as ChannelBuilder};
+use tonic::transport::{Channel, Endpoint as ChannelBuilder, Uri};
 
-use super::{connector::Connector, status::FailedAttempt};
+use super::{
+    connector::{Connector, Security},
+    status::FailedAttempt,
+};
 use crate::{
-    ControllerConfig, ControllerError, TlsTrust,
+    ControllerConfig, ControllerError,
     machine::{Bugs, ControllerBug},
     network::Network,
 };
 
+/// The name of HTTP/2 in the handshake of TLS.
+const HTTP2: &[u8] = b"h2";
+
+/// A channel with its one connection.
+#[derive(Clone)]
+pub(super) struct Dialled {
+    pub(super) channel: Channel,
+    /// The reason why the controller refuses the connection, if it does so after the handshake.
+    pub(super) fault: PeerFault,
+}
+
 /// Creates channels.
 pub(super) struct Dialer {
     network: Arc<dyn Network>,
-    tls: Option<ClientTlsConfig>,
+    tls: Option<Arc<TlsConnector>>,
     connect_timeout: Duration,
     keep_alive_interval: Duration,
     bugs: Bugs,
@@ -27,13 +42,12 @@ impl Dialer {
         config: &ControllerConfig,
         network: Arc<dyn Network>,
     ) -> Result<Self, ControllerError> {
-        let tls = match &config.tls {
-            None => None,
-            Some(TlsTrust::Platform) => Some(ClientTlsConfig::new().with_native_roots()),
-            Some(TlsTrust::File(path)) => {
-                Some(ClientTlsConfig::new().ca_certificate(read_certificate(path)?))
-            }
-        };
+        let tls = config.tls.as_ref().map(|tls| Arc::new(TlsConnector::new(tls, Some(HTTP2))));
+        if let Some(tls) = &tls {
+            tls.check().map_err(|error| {
+                ControllerError::from(Failure::caused_by(error, "TLS cannot be set up"))
+            })?;
+        }
         Ok(Self {
             network,
             tls,
@@ -44,12 +58,17 @@ impl Dialer {
     }
 
     /// Connects to a controller. One deadline covers the look-up, TCP and TLS.
-    pub(super) async fn connect(&self, endpoint: &Endpoint) -> Result<Channel, FailedAttempt> {
+    pub(super) async fn connect(&self, endpoint: &Endpoint) -> Result<Dialled, FailedAttempt> {
         let builder = self.builder(endpoint).map_err(FailedAttempt::not_sent)?;
         let limit = self.connect_timeout;
         let network = Arc::clone(&self.network);
-        let connector = Connector::new(endpoint.clone(), network, limit, self.bugs);
-        let connecting = builder.connect_with_connector(connector);
+        let fault = PeerFault::default();
+        let security = Security { tls: self.tls.clone(), fault: fault.clone() };
+        let connector = Connector::new(endpoint.clone(), network, limit, self.bugs, security);
+        let connecting = async {
+            let channel = builder.connect_with_connector(connector).await?;
+            Ok::<_, tonic::transport::Error>(Dialled { channel, fault })
+        };
         if self.bugs.has(ControllerBug::TimesConnectsOnly) {
             return connecting.await.map_err(|error| FailedAttempt::unconnected(&error));
         }
@@ -65,45 +84,22 @@ impl Dialer {
     }
 
     fn builder(&self, endpoint: &Endpoint) -> Result<ChannelBuilder, ControllerError> {
-        let refused = |source: tonic::transport::Error| {
-            let detail = format_args!("cannot create a channel to {endpoint}");
-            ControllerError::from(
-                Failure::new(ErrorKind::Config, Outcome::NotApplied, detail).with_source(source),
-            )
-        };
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
         let invalid = |error: &dyn fmt::Display| {
             ControllerError::invalid(format!("{endpoint} is not an address: {error}"))
         };
         // A URI has no zone; the connector has the whole endpoint.
         let authority = Endpoint::new(endpoint.host_without_zone(), endpoint.port());
         let authority = authority.map_err(|error| invalid(&error))?;
-        let builder = Channel::from_shared(format!("{scheme}://{authority}"))
+        let builder = Channel::from_shared(format!("http://{authority}"))
             .map_err(|error| invalid(&error))?
             .http2_keep_alive_interval(self.keep_alive_interval)
             .keep_alive_while_idle(true);
-        let Some(tls) = &self.tls else { return Ok(builder) };
-        let tls =
-            tls.clone().domain_name(endpoint.host_without_zone()).timeout(self.connect_timeout);
-        builder.tls_config(tls).map_err(refused)
+        if self.tls.is_none() {
+            return Ok(builder);
+        }
+        // The connector speaks TLS; the library would refuse an address that says so.
+        let origin: Uri =
+            format!("https://{authority}").parse().map_err(|error| invalid(&error))?;
+        Ok(builder.origin(origin))
     }
-}
-
-/// Reads a trust store, so that a bad one fails now and not at the first handshake.
-fn read_certificate(path: &Path) -> Result<Certificate, ControllerError> {
-    let refused = |reason: String| {
-        ControllerError::new(
-            ErrorKind::Config,
-            Outcome::NotApplied,
-            format!("trust store {} cannot be used: {reason}", path.display()),
-        )
-    };
-    if path.is_dir() {
-        return Err(refused("it is a folder, not a PEM file".to_owned()));
-    }
-    let pem = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
-    if !pem.windows(27).any(|window| window == b"-----BEGIN CERTIFICATE-----") {
-        return Err(refused("it has no PEM certificate".to_owned()));
-    }
-    Ok(Certificate::from_pem(pem))
 }

@@ -6,11 +6,15 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, future::Shared as SharedFuture};
+use pravega_sdk_tls::PeerFault;
 use pravega_sdk_types::{Endpoint, ErrorKind, Outcome};
 use tokio::{runtime::EnterGuard, sync::oneshot};
 use tonic::transport::Channel;
 
-use super::{dialer::Dialer, status::FailedAttempt};
+use super::{
+    dialer::{Dialer, Dialled},
+    status::FailedAttempt,
+};
 use crate::{
     ControllerConfig, ControllerError, Credentials, HomeRuntime,
     clock::Clock,
@@ -19,9 +23,9 @@ use crate::{
 };
 
 /// A connection, or its end.
-type Dialled = Result<Channel, FailedAttempt>;
+type DialResult = Result<Dialled, FailedAttempt>;
 /// The end of a dial, for all that wait for it. It is canceled if the runtime ends first.
-type Link = SharedFuture<oneshot::Receiver<Dialled>>;
+type Link = SharedFuture<oneshot::Receiver<DialResult>>;
 
 /// The controllers of a cluster, and the connections to them.
 #[derive(Clone)]
@@ -47,6 +51,8 @@ struct State {
 pub(super) struct Connected {
     pub(super) link: LinkId,
     pub(super) channel: Channel,
+    /// The reason why the controller refuses the connection, if it does so after the handshake.
+    pub(super) fault: PeerFault,
     /// True if it was established for this attempt.
     pub(super) is_new: bool,
 }
@@ -120,7 +126,9 @@ impl Nodes {
             },
         };
         match link.await {
-            Ok(Ok(channel)) => Ok(Connected { link: id, channel, is_new }),
+            Ok(Ok(Dialled { channel, fault })) => {
+                Ok(Connected { link: id, channel, fault, is_new })
+            }
             Ok(Err(failure)) => Err(Unconnected { failure, is_new }),
             Err(_) => {
                 self.end_link(via.endpoint(), id);
@@ -187,7 +195,7 @@ impl Shared {
         self: Arc<Self>,
         endpoint: Endpoint,
         id: LinkId,
-        sender: oneshot::Sender<Dialled>,
+        sender: oneshot::Sender<DialResult>,
     ) {
         let dialled = self.dialer.connect(&endpoint).await;
         if dialled.is_err() {

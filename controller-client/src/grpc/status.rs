@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pravega_sdk_tls::TlsError;
 use pravega_sdk_types::{ErrorKind, Failure, Outcome, Printable};
 use tonic::{Code, Status};
 
@@ -47,11 +48,23 @@ impl FailedAttempt {
 
     /// Creates the failure of an attempt that has no connection.
     pub(super) fn unconnected(error: &(dyn std::error::Error + 'static)) -> Self {
-        let kind = connect_kind(error);
-        let failure = Failure::new(kind, Outcome::NotApplied, UNREACHABLE)
+        if let Some(error) = causes(error).find_map(|cause| cause.downcast_ref::<TlsError>()) {
+            return Self::insecure(error.clone());
+        }
+        let failure = Failure::new(ErrorKind::Unreachable, Outcome::NotApplied, UNREACHABLE)
             .with_source(StatusCause::of(error, Code::Unavailable));
-        // A failed handshake fails again.
-        let verdict = if kind == ErrorKind::Tls { Verdict::Final } else { Verdict::Unreached };
+        Self { error: failure.into(), verdict: Verdict::Unreached, sent: Sent::Nothing }
+    }
+
+    /// Creates the failure of an attempt whose handshake of TLS failed, or whose controller refused
+    /// it afterwards, before it read the request.
+    pub(super) fn insecure(error: TlsError) -> Self {
+        // A failed handshake fails again, but that of a controller that ended meanwhile.
+        let (kind, verdict) = match error.kind() {
+            ErrorKind::ConnectionLost => (ErrorKind::Unreachable, Verdict::Unreached),
+            kind => (kind, Verdict::Final),
+        };
+        let failure = Failure::new(kind, Outcome::NotApplied, UNREACHABLE).with_source(error);
         Self { error: failure.into(), verdict, sent: Sent::Nothing }
     }
 
@@ -144,16 +157,6 @@ fn causes<'a>(
 
 fn is_connect_error(status: &Status) -> bool {
     causes(status).any(|cause| cause.is::<tonic::ConnectError>())
-}
-
-/// Returns the kind of a failed handshake, which fails again, or of a refused connection, which may
-/// not.
-fn connect_kind(error: &(dyn std::error::Error + 'static)) -> ErrorKind {
-    let is_tls = causes(error).any(|cause| {
-        let text = cause.to_string().to_ascii_lowercase();
-        text.contains("certificate") || text.contains("tls") || text.contains("invalidcontenttype")
-    });
-    if is_tls { ErrorKind::Tls } else { ErrorKind::Unreachable }
 }
 
 fn kind_of(code: Code) -> ErrorKind {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::tls::StoreTls;
+use pravega_sdk_tls::TlsConfig;
+
 use crate::seeded_bugs::Bugs;
 #[cfg(feature = "seeded-bugs")]
 use crate::seeded_bugs::SeededBug;
@@ -10,7 +11,7 @@ use crate::seeded_bugs::SeededBug;
 /// Settings of connections to segment stores.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
-    pub(super) tls: Option<StoreTls>,
+    pub(super) tls: Option<TlsConfig>,
     pub(super) connect_timeout: Duration,
     pub(super) handshake_timeout: Duration,
     pub(super) request_timeout: Duration,
@@ -34,9 +35,10 @@ impl Default for StoreConfig {
 }
 
 impl StoreConfig {
-    /// Sets the TLS configuration. Default: no TLS.
+    /// Sets the TLS settings. Default: no TLS. Their files are read first by the first connection,
+    /// which fails if they cannot be used.
     #[must_use]
-    pub fn with_tls(mut self, tls: Option<StoreTls>) -> Self {
+    pub fn with_tls(mut self, tls: Option<TlsConfig>) -> Self {
         self.tls = tls;
         self
     }

@@ -5,6 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use bytes::BytesMut;
 use pravega_sdk_connection_pool::{BoxError, Connector};
 use pravega_sdk_controller_client::dial;
+use pravega_sdk_tls::{PeerFault, TlsConnector, TlsError};
 use pravega_sdk_types::{Endpoint, ErrorKind};
 use tokio::time::timeout;
 
@@ -18,6 +19,8 @@ use crate::runtime::runtime;
 #[derive(Debug, Clone, Default)]
 pub struct StoreDialer {
     config: Arc<StoreConfig>,
+    /// `None` means no TLS.
+    tls: Option<Arc<TlsConnector>>,
     /// `None` means TCP.
     transport: Option<Arc<dyn Transport>>,
 }
@@ -26,13 +29,14 @@ impl StoreDialer {
     /// Creates a dialer with the settings `config`.
     #[must_use]
     pub fn new(config: StoreConfig) -> Self {
-        Self { config: Arc::new(config), transport: None }
+        let tls = config.tls.as_ref().map(|tls| Arc::new(TlsConnector::new(tls, None)));
+        Self { config: Arc::new(config), tls, transport: None }
     }
 
     /// Uses `transport` instead of TCP and TLS.
     #[must_use]
     pub fn with_transport(config: StoreConfig, transport: Arc<dyn Transport>) -> Self {
-        Self { config: Arc::new(config), transport: Some(transport) }
+        Self { config: Arc::new(config), tls: None, transport: Some(transport) }
     }
 
     /// Connects to `endpoint`, within the deadlines of the configuration.
@@ -87,10 +91,10 @@ impl StoreDialer {
                 return opened.map(StoreIo::Other).map_err(|error| unreachable(endpoint, &error));
             }
             let socket = dial(endpoint).await.map_err(|error| unreachable(endpoint, &error))?;
-            Ok::<StoreIo, ConnectionError>(match &self.config.tls {
-                None => StoreIo::Tcp(socket),
-                Some(tls) => StoreIo::Other(Box::new(tls.secure(socket, endpoint).await?)),
-            })
+            let Some(tls) = &self.tls else { return Ok(StoreIo::Tcp(socket)) };
+            let secured = tls.connect(socket, endpoint, PeerFault::default()).await;
+            let secured = secured.map_err(|error| insecure(endpoint, &error))?;
+            Ok::<StoreIo, ConnectionError>(StoreIo::Other(Box::new(secured)))
         };
         self.in_time(endpoint, opening).await
     }
@@ -110,6 +114,10 @@ impl StoreDialer {
             }
         }
     }
+}
+
+fn insecure(endpoint: &Endpoint, error: &TlsError) -> ConnectionError {
+    ConnectionError::new(error.kind(), endpoint, error)
 }
 
 fn unreachable(endpoint: &Endpoint, error: &std::io::Error) -> ConnectionError {

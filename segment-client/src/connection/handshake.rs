@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
+use pravega_sdk_tls::{TlsError, is_alert};
 use pravega_sdk_types::{Endpoint, ErrorKind};
 use pravega_sdk_wire_protocol::{Decoder, SendBuffer, VersionRange, WireCommand};
 use tokio::{
@@ -22,7 +23,14 @@ pub(super) async fn handshake(
 ) -> Result<VersionRange, ConnectionError> {
     let fail = |kind, detail: &dyn std::fmt::Display| ConnectionError::new(kind, endpoint, detail);
     let exchange = async {
-        let lost = |error: std::io::Error| fail(ErrorKind::ConnectionLost, &error);
+        let lost = |error: std::io::Error| {
+            // The store may refuse the client's certificate after the handshake of TLS.
+            let refusal = error.get_ref().and_then(|source| source.downcast_ref::<TlsError>());
+            match refusal {
+                Some(refusal) => fail(refusal.kind(), refusal),
+                None => fail(ErrorKind::ConnectionLost, &error),
+            }
+        };
         let mut hello = SendBuffer::new();
         // Eight bytes always fit a frame.
         hello.push(&VersionRange::SUPPORTED.hello()).ok();
@@ -32,6 +40,9 @@ pub(super) async fn handshake(
         io.flush().await.map_err(lost)?;
         let decoder = Decoder::default();
         loop {
+            if is_alert(received) {
+                return Err(fail(ErrorKind::Tls, &TlsError::speaks_only_tls()));
+            }
             match decoder.decode(received) {
                 Ok(Some(WireCommand::Hello(theirs))) => {
                     VersionRange::SUPPORTED

@@ -22,7 +22,6 @@ mod socket;
 mod store_connection;
 mod store_pool;
 mod stream;
-mod tls;
 mod transport;
 
 pub use config::StoreConfig;
@@ -32,5 +31,4 @@ pub use raw_client::RawClient;
 pub use store_connection::{ConnectionCounters, StoreConnection};
 pub use store_pool::{SharedConnection, StorePool, StreamClaim};
 pub use stream::StoreStream;
-pub use tls::{StoreTls, StoreTlsError};
 pub use transport::{ByteStream, Opening, Transport};

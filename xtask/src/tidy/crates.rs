@@ -11,10 +11,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("codec", &["types"]),
     ("proto", &[]),
     ("probes", &[]),
+    ("tls", &["types"]),
     ("wire-protocol", &["types"]),
-    ("controller-client", &["types", "proto"]),
+    ("controller-client", &["types", "proto", "tls"]),
     ("connection-pool", &["types", "probes"]),
-    ("segment-client", &["types", "wire-protocol", "controller-client", "connection-pool"]),
+    ("segment-client", &["types", "tls", "wire-protocol", "controller-client", "connection-pool"]),
     (
         "table-synchronizer",
         &["types", "codec", "wire-protocol", "controller-client", "segment-client"],
@@ -50,6 +51,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "client-factory",
         &[
             "types",
+            "tls",
             "codec",
             "proto",
             "wire-protocol",

@@ -18,6 +18,7 @@ const PUBLIC: &[&str] = &[
     "types",
     "codec",
     "wire-protocol",
+    "tls",
     "connection-pool",
     "controller-client",
     "segment-client",

@@ -1,0 +1,171 @@
+//! TLS to a controller: what is trusted, what is refused, and that a repeat is not tried where it
+//! cannot help. The crate `tls` tests the cases one by one.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use pravega_sdk_controller_client::{
+    Controller, ControllerClient, ControllerConfig, ControllerError,
+};
+use pravega_sdk_proto::{
+    ExistsResponse, ScopeInfo,
+    controller_service_server::{ControllerService, ControllerServiceServer},
+};
+use pravega_sdk_tls::TlsConfig;
+use pravega_sdk_types::{ErrorKind, Outcome, RetryPolicy, Scope};
+use rcgen::{CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::{RootCertStore, ServerConfig, crypto::ring, server::WebPkiClientVerifier};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status};
+
+struct Server;
+
+#[async_trait]
+impl ControllerService for Server {
+    async fn check_scope_exists(
+        &self,
+        _: Request<ScopeInfo>,
+    ) -> Result<Response<ExistsResponse>, Status> {
+        Ok(Response::new(ExistsResponse { exists: true }))
+    }
+}
+
+/// Serves without TLS; returns the port.
+async fn plain() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server =
+        tonic::transport::Server::builder().add_service(ControllerServiceServer::new(Server));
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    port
+}
+
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "authority");
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn trusted(&self) -> TlsConfig {
+        TlsConfig::new().with_trust_pem("test", self.0.pem())
+    }
+
+    /// A client's settings with a certificate of this authority.
+    fn client(&self) -> TlsConfig {
+        let params = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let chain = params.signed_by(&key, &self.0).unwrap().pem();
+        self.trusted().with_client_certificate_pem(chain, &key.serialize_pem().into())
+    }
+
+    /// Serves with TLS and a certificate for `name`; returns the port. If `asks`, clients need a
+    /// certificate of this authority.
+    async fn serve(&self, name: &str, asks: bool) -> u16 {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "leaf");
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).unwrap();
+        let clients =
+            WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider));
+        let clients = if asks { clients } else { clients.allow_unauthenticated() };
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(clients.build().unwrap())
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                rustls_pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            )
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let behind = plain().await;
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let Ok(mut socket) = acceptor.accept(socket).await else { return };
+                    let mut inner = TcpStream::connect(("127.0.0.1", behind)).await.unwrap();
+                    copy_bidirectional(&mut socket, &mut inner).await.ok();
+                });
+            }
+        });
+        port
+    }
+}
+
+async fn call(port: u16, tls: Option<TlsConfig>) -> Result<bool, ControllerError> {
+    let delay = Duration::from_millis(1);
+    let config = ControllerConfig::new(format!("tcp://localhost:{port}").parse().unwrap())
+        .with_retry(RetryPolicy::new(delay, 1, delay, 3).unwrap())
+        .with_tls(tls);
+    ControllerClient::new(config)?.scope_exists(&Scope::new("shop").unwrap()).await
+}
+
+/// Fails at once, without a repeat, for a reason of TLS.
+async fn refused(port: u16, tls: Option<TlsConfig>) -> String {
+    let error = call(port, tls).await.unwrap_err();
+    let facts = (error.kind(), error.outcome(), error.attempts());
+    assert_eq!(facts, (ErrorKind::Tls, Outcome::NotApplied, 1), "{error:?}");
+    std::error::Error::source(&error).unwrap().to_string()
+}
+
+#[tokio::test]
+async fn a_trusted_controller_is_called() {
+    let authority = Authority::new();
+    let port = authority.serve("localhost", false).await;
+    assert!(call(port, Some(authority.trusted())).await.unwrap());
+    let port = authority.serve("localhost", true).await;
+    assert!(call(port, Some(authority.client())).await.unwrap());
+    let port = authority.serve("controller.cluster.test", false).await;
+    let named = authority.trusted().with_server_name("controller.cluster.test");
+    assert!(call(port, Some(named)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_controller_that_cannot_be_trusted_is_refused_once_with_the_reason() {
+    let authority = Authority::new();
+    let port = authority.serve("elsewhere", false).await;
+    let reason = refused(port, Some(authority.trusted())).await;
+    assert!(reason.contains("is for elsewhere; the host is localhost"), "{reason}");
+    let reason = refused(port, Some(Authority::new().trusted())).await;
+    assert!(reason.contains("certificate is"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_controller_that_asks_for_a_certificate_refuses_a_client_without_one() {
+    let authority = Authority::new();
+    let port = authority.serve("localhost", true).await;
+    let reason = refused(port, Some(authority.trusted())).await;
+    assert!(reason.contains("requires a certificate of the client"), "{reason}");
+}
+
+#[tokio::test]
+async fn plain_to_tls_and_tls_to_plain_are_named_as_such() {
+    let authority = Authority::new();
+    let reason = refused(authority.serve("localhost", false).await, None).await;
+    assert!(reason.contains("the server speaks TLS"), "{reason}");
+    let reason = refused(plain().await, Some(authority.trusted())).await;
+    assert!(reason.contains("the server does not speak TLS"), "{reason}");
+}
+
+#[tokio::test]
+async fn unusable_files_are_refused_before_the_first_call() {
+    let error = call(1, Some(TlsConfig::new().with_trust_file("/no/such/file"))).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Config, 0), "{error:?}");
+}

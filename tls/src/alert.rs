@@ -1,0 +1,129 @@
+//! A connection without TLS whose peer may speak TLS only.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::{PeerFault, TlsError};
+
+/// Returns true if the first bytes of a peer are a TLS alert: it speaks TLS only.
+///
+/// An alert begins with its type, 21, and a version, 3.x. No frame of gRPC or of a segment store
+/// begins so.
+#[must_use]
+pub fn is_alert(received: &[u8]) -> bool {
+    matches!(received, [21, 3, ..])
+}
+
+/// A byte stream without TLS that recognizes the alert of a peer that speaks TLS only.
+#[derive(Debug)]
+pub struct PlainStream<S> {
+    io: S,
+    fault: PeerFault,
+    has_received: bool,
+    /// A write that failed, while what the peer has said is read.
+    failed: Option<io::Error>,
+}
+
+impl<S> PlainStream<S> {
+    /// Watches `io`; `fault` gets the reason if the peer speaks TLS only.
+    #[must_use]
+    pub fn new(io: S, fault: PeerFault) -> Self {
+        Self { io, fault, has_received: false, failed: None }
+    }
+
+    fn inspect(&mut self, received: &[u8]) -> io::Result<()> {
+        if self.has_received || received.is_empty() {
+            return Ok(());
+        }
+        self.has_received = true;
+        if !is_alert(received) {
+            return Ok(());
+        }
+        let error = TlsError::speaks_only_tls();
+        self.fault.record(&error);
+        Err(io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+}
+
+impl<S: AsyncRead + Unpin> PlainStream<S> {
+    /// Handles the end of a write. After a failed one it reads first what the peer has said before
+    /// it closed the connection, as a writer that fails does not read again.
+    fn poll_written(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Err(error)) if !self.has_received => self.failed = Some(error),
+            written => return written,
+        }
+        self.poll_failed(cx)
+    }
+
+    /// Reads what the peer has said, then returns why a write failed.
+    fn poll_failed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut bytes = [0; 16];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        if ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)).is_ok() {
+            self.inspect(buffer.filled())?;
+        }
+        let closed = || io::ErrorKind::BrokenPipe.into();
+        Poll::Ready(Err(self.failed.take().unwrap_or_else(closed)))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for PlainStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
+        let received = buffer.filled().get(before..).unwrap_or_default();
+        Poll::Ready(self.inspect(received))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for PlainStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.failed.is_some() {
+            return self.poll_failed(cx);
+        }
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.poll_written(written, cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.failed.is_some() {
+            return self.poll_failed(cx);
+        }
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, parts);
+        self.poll_written(written, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,211 @@
+//! Handshakes, each with the files as they are then.
+
+use std::{
+    fmt, io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use pravega_sdk_types::{Endpoint, ErrorKind};
+use rustls::{
+    ClientConfig,
+    client::{Resumption, WebPkiServerVerifier},
+};
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::{
+    PeerFault, TlsConfig, TlsError, explain::Peer, material::Material, provider::provider,
+    stream::SecureStream, verifier::Verifier,
+};
+
+/// Makes handshakes with the settings of a [`TlsConfig`].
+///
+/// The files are read first before the first handshake, or by [`Self::check`]. A handshake reads
+/// them again and uses new ones if they are usable, else the last good ones.
+pub struct TlsConnector {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: TlsConfig,
+    /// The protocol that the peer must choose, if there is one.
+    protocol: Option<&'static [u8]>,
+    last_good: Mutex<Option<Loaded>>,
+}
+
+/// A configuration of the TLS library, and the files that it is made from.
+struct Loaded {
+    material: Material,
+    library: Arc<ClientConfig>,
+}
+
+impl TlsConnector {
+    /// Creates a connector; no file is read yet. A peer must choose `protocol` if it is given.
+    #[must_use]
+    pub fn new(config: &TlsConfig, protocol: Option<&'static [u8]>) -> Self {
+        let config = config.clone();
+        Self { shared: Arc::new(Shared { config, protocol, last_good: Mutex::new(None) }) }
+    }
+
+    /// Reads the files now, so that a wrong one is found before the first connection. It blocks for
+    /// as long as that takes.
+    ///
+    /// # Errors
+    ///
+    /// Kind [`Config`](ErrorKind::Config) for a file or a setting that cannot be used.
+    pub fn check(&self) -> Result<(), TlsError> {
+        if let Some(name) = &self.shared.config.server_name {
+            server_name(name).map_err(|detail| TlsError::config("server_name", detail))?;
+        }
+        self.shared.load().map(drop)
+    }
+
+    /// Makes a handshake over `io` with the server at `endpoint`; the caller sets the deadline.
+    /// `fault` gets the reason if the peer refuses the client after the handshake.
+    ///
+    /// # Errors
+    ///
+    /// Kind [`Tls`](ErrorKind::Tls) if one of the two refuses the other,
+    /// [`ConnectionLost`](ErrorKind::ConnectionLost) if the connection ended,
+    /// [`Config`](ErrorKind::Config) if the files cannot be used and never could.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection.
+    pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        io: S,
+        endpoint: &Endpoint,
+        fault: PeerFault,
+    ) -> Result<SecureStream<S>, TlsError> {
+        let config = &self.shared.config;
+        let host = config.server_name.as_deref().unwrap_or(endpoint.host_without_zone());
+        let name = server_name(host).map_err(|detail| TlsError::of(ErrorKind::Tls, detail))?;
+        let library = self.load().await?;
+        let peer = Peer { name: host.to_owned(), knows_client: config.identity.is_some() };
+        let connecting = tokio_rustls::TlsConnector::from(library).connect(name, io);
+        let stream = connecting.await.map_err(|error| failed(&error, &peer))?;
+        let (_, connection) = stream.get_ref();
+        if self.shared.protocol.is_some() && connection.alpn_protocol() != self.shared.protocol {
+            let detail = "TLS failed: the server does not choose HTTP/2, so it is no controller";
+            return Err(TlsError::of(ErrorKind::Tls, detail));
+        }
+        Ok(SecureStream::new(stream, peer, fault))
+    }
+
+    /// Reads the files on a thread that may block.
+    async fn load(&self) -> Result<Arc<ClientConfig>, TlsError> {
+        if !self.shared.config.has_files()
+            && let Some(library) = self.shared.loaded()
+        {
+            return Ok(library);
+        }
+        let shared = Arc::clone(&self.shared);
+        let loading = tokio::task::spawn_blocking(move || shared.load());
+        loading.await.unwrap_or_else(|_| {
+            let detail = "the runtime ended while the files of TLS were read";
+            Err(TlsError::of(ErrorKind::Closed, detail))
+        })
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Option<Loaded>> {
+        // A panic leaves the last good files in place.
+        self.last_good.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn loaded(&self) -> Option<Arc<ClientConfig>> {
+        self.lock().as_ref().map(|loaded| Arc::clone(&loaded.library))
+    }
+
+    fn load(&self) -> Result<Arc<ClientConfig>, TlsError> {
+        let mut last_good = self.lock();
+        let previous = last_good.as_ref();
+        let read = Material::read(&self.config, previous.map(|loaded| &loaded.material));
+        let loaded = match (read, previous) {
+            (Ok(material), Some(loaded)) if material.is_same(&loaded.material) => {
+                return Ok(Arc::clone(&loaded.library));
+            }
+            (Ok(material), _) => {
+                self.library(&material).map(|library| Loaded { material, library })
+            }
+            (Err(error), _) => Err(error),
+        };
+        match loaded {
+            Ok(loaded) => {
+                let library = Arc::clone(&loaded.library);
+                *last_good = Some(loaded);
+                Ok(library)
+            }
+            Err(error) => match &*last_good {
+                Some(loaded) => {
+                    tracing::warn!(%error, "new TLS files cannot be used, the last good ones are");
+                    Ok(Arc::clone(&loaded.library))
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    fn library(&self, material: &Material) -> Result<Arc<ClientConfig>, TlsError> {
+        let checks_host_name = self.config.checks_host_name;
+        if !checks_host_name && (self.config.trust.is_empty() || self.config.trusts_system_too) {
+            let detail = "without a host name check the trust store must be a file, and no other";
+            return Err(TlsError::config("trust_store", detail));
+        }
+        let refused =
+            |error: &dyn fmt::Display| TlsError::of(ErrorKind::Tls, format_args!("TLS: {error}"));
+        let provider = provider();
+        let roots = Arc::new(material.roots()?);
+        let inner = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+            .build()
+            .map_err(|error| refused(&error))?;
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| refused(&error))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Verifier { inner, checks_host_name }));
+        let mut library = match material.identity()? {
+            None => builder.with_no_client_auth(),
+            Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| {
+                let detail = match error {
+                    rustls::Error::InconsistentKeys(_) => {
+                        "the client key is not that of the client certificate".to_owned()
+                    }
+                    error => format!("the client certificate cannot be used: {error}"),
+                };
+                TlsError::config("client_key", detail)
+            })?,
+        };
+        // A session that is resumed would go on with the certificates of before.
+        library.resumption = Resumption::disabled();
+        library.alpn_protocols = self.protocol.map(<[u8]>::to_vec).into_iter().collect();
+        Ok(Arc::new(library))
+    }
+}
+
+fn server_name(host: &str) -> Result<ServerName<'static>, String> {
+    ServerName::try_from(host.to_owned())
+        .map_err(|_| format!("no certificate can be for the host name \"{host}\""))
+}
+
+fn failed(error: &io::Error, peer: &Peer) -> TlsError {
+    match error.get_ref().and_then(|source| source.downcast_ref()) {
+        Some(library) => TlsError::of_library(library, peer),
+        // A server that restarts fails the same way, so a retry may succeed.
+        None => {
+            let detail = format_args!(
+                "the connection ended during the TLS handshake, the server may not speak TLS: \
+                 {error}"
+            );
+            TlsError::of(ErrorKind::ConnectionLost, detail)
+        }
+    }
+}
+
+impl fmt::Debug for TlsConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TlsConnector").field(&self.shared.config).finish()
+    }
+}

@@ -1,0 +1,43 @@
+//! Errors of TLS.
+
+use std::fmt;
+
+use pravega_sdk_types::{ErrorKind, Failure, Outcome, Wording, error_type};
+
+error_type! {
+    /// TLS that cannot be set up. Nothing was sent but the handshake.
+    ///
+    /// The kind is [`Config`](ErrorKind::Config) for files and settings that cannot be used,
+    /// [`Tls`](ErrorKind::Tls) for a peer that is refused or refuses,
+    /// [`ConnectionLost`](ErrorKind::ConnectionLost) for a connection that ended during the
+    /// handshake, and [`Unsupported`](ErrorKind::Unsupported) in a build without TLS.
+    pub struct TlsError {
+        setting: Option<&'static str>,
+    }
+    wording: Wording::new("");
+    accessors: ;
+}
+
+impl TlsError {
+    /// Returns the setting that is wrong, if one is: `trust_store`, `client_certificate`,
+    /// `client_key` or `server_name`.
+    #[must_use]
+    pub fn setting(&self) -> Option<&'static str> {
+        self.setting
+    }
+
+    /// A connection without TLS to a server that speaks TLS only.
+    #[must_use]
+    pub fn speaks_only_tls() -> Self {
+        Self::of(ErrorKind::Tls, "the server speaks TLS, and the client is set to speak without it")
+    }
+
+    pub(crate) fn of(kind: ErrorKind, detail: impl fmt::Display) -> Self {
+        Failure::new(kind, Outcome::NotApplied, detail).into()
+    }
+
+    #[cfg(feature = "_rustls")]
+    pub(crate) fn config(setting: &'static str, detail: impl fmt::Display) -> Self {
+        Self { setting: Some(setting), ..Self::of(ErrorKind::Config, detail) }
+    }
+}

@@ -1,0 +1,88 @@
+//! A connection with TLS.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::client::TlsStream;
+
+use crate::{PeerFault, TlsError, explain::Peer};
+
+/// A byte stream with TLS. An error before the peer has sent anything is part of the handshake: the
+/// peer refuses the client's certificate after the client has finished.
+#[derive(Debug)]
+pub struct SecureStream<S> {
+    io: TlsStream<S>,
+    peer: Peer,
+    fault: PeerFault,
+    has_received: bool,
+}
+
+impl<S> SecureStream<S> {
+    pub(crate) fn new(io: TlsStream<S>, peer: Peer, fault: PeerFault) -> Self {
+        Self { io, peer, fault, has_received: false }
+    }
+
+    fn explain(&self, error: io::Error) -> io::Error {
+        let source = error.get_ref().and_then(|source| source.downcast_ref());
+        match source.map(|library: &rustls::Error| TlsError::of_library(library, &self.peer)) {
+            Some(explained) => {
+                if !self.has_received {
+                    self.fault.record(&explained);
+                }
+                io::Error::new(error.kind(), explained)
+            }
+            None => error,
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for SecureStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        match ready!(Pin::new(&mut self.io).poll_read(cx, buffer)) {
+            Ok(()) => {
+                self.has_received |= buffer.filled().len() > before;
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => Poll::Ready(Err(self.explain(error))),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for SecureStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
