@@ -5,6 +5,7 @@ use std::time::Duration;
 use pravega_sdk::{ClientConfig, ClientFactory};
 
 use crate::{
+    access::Access,
     failure::Result,
     limits::Limits,
     output::{Format, Output},
@@ -18,26 +19,24 @@ pub(crate) struct Context {
     /// How long commands wait for servers.
     pub(crate) limits: Limits,
     url: String,
+    access: Access,
 }
 
 impl Context {
-    pub(crate) fn new(url: String, limits: Limits, format: Format) -> Self {
-        Self { output: Output::new(format), limits, url }
+    pub(crate) fn new(url: String, access: Access, limits: Limits, format: Format) -> Self {
+        Self { output: Output::new(format), limits, url, access }
     }
 
-    /// The URL of the cluster, as given on the command line.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    /// The settings of the command line, the URL and the environment.
+    pub(crate) fn config(&self) -> Result<ClientConfig> {
+        self.access.apply(ClientConfig::from_url(&self.url)?)
     }
 
     /// Creates a client for the cluster. A person waits at the terminal, so it retries fewer times
     /// than the client of a program does.
     pub(crate) async fn client(&self) -> Result<ClientFactory> {
-        let config = ClientConfig::from_url(&self.url)?.with_default_retry(
-            5,
-            Duration::from_millis(1),
-            Duration::from_secs(1),
-        );
+        let config =
+            self.config()?.with_default_retry(5, Duration::from_millis(1), Duration::from_secs(1));
         Ok(ClientFactory::new(self.limits.client(config))?)
     }
 }

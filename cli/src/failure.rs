@@ -125,10 +125,11 @@ fn hint(kind: ErrorKind) -> Option<&'static str> {
              step by step"
         }
         ErrorKind::Tls => {
-            "check the scheme (tcp or tls) and trust_store; `pravega doctor` checks step by step"
+            "check the scheme (tcp or tls), --ca and --cert; `pravega doctor` checks step by step"
         }
         ErrorKind::Unauthenticated => {
-            "set PRAVEGA_USER and PRAVEGA_PASSWORD, or PRAVEGA_AUTH_METHOD and PRAVEGA_AUTH_TOKEN"
+            "give --user and --password-file, or --token-file; or set PRAVEGA_USER and \
+             PRAVEGA_PASSWORD, or PRAVEGA_AUTH_METHOD and PRAVEGA_AUTH_TOKEN"
         }
         ErrorKind::NotEmpty => "delete its content first, or use --recursive",
         _ => return None,

@@ -7,6 +7,7 @@
 // Doc comments of arguments are help texts, in which brackets mark what is optional.
 #![allow(rustdoc::broken_intra_doc_links)]
 
+mod access;
 mod commands;
 mod context;
 mod escape;
@@ -29,6 +30,7 @@ use std::{
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{
+    access::Access,
     commands::{
         backup, bytes, completions, cut, demo, dev, doctor, group, read, scope, segment, stream,
         table, txn, wire, write,
@@ -63,7 +65,7 @@ an event that is not stored after T, and reading at the first attempt that fails
 before, which is at most 40s later. A segment store that greets and answers nothing else looks to \
 a follower like one without new events for 3m. The settings of the URL limit single steps.
 
-Settings come from the query of the URL, then from the environment; \
+Settings come from options, the query of the URL, then from the environment; \
 `pravega doctor --settings` lists them.";
 
 /// Create, write, read and inspect Pravega streams
@@ -93,6 +95,9 @@ struct Arguments {
     /// reading, 2m for writing and following]
     #[arg(long, global = true, value_name = "DURATION", value_parser = parse::duration)]
     timeout: Option<Duration>,
+
+    #[command(flatten)]
+    access: Access,
 
     #[command(subcommand)]
     command: Command,
@@ -199,7 +204,8 @@ fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<()> {
     let limits = Limits::new(arguments.timeout);
-    let context = &mut Context::new(arguments.controller, limits, arguments.output);
+    let context =
+        &mut Context::new(arguments.controller, arguments.access, limits, arguments.output);
     match arguments.command {
         Command::Scope(command) => scope::run(command, context).await,
         Command::Stream(command) => stream::run(command, context).await,

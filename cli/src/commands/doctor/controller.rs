@@ -40,8 +40,8 @@ pub(super) async fn call(client: &ClientFactory, checks: &mut Checks) -> bool {
             let (check, fix) = match error.kind() {
                 ErrorKind::Unauthenticated if client.config().credentials().is_anonymous() => (
                     "authentication",
-                    "the cluster requires credentials: set PRAVEGA_USER and PRAVEGA_PASSWORD, or \
-                     PRAVEGA_AUTH_METHOD and PRAVEGA_AUTH_TOKEN",
+                    "the cluster requires credentials: give --user and --password-file, or \
+                     --token-file",
                 ),
                 ErrorKind::Unauthenticated => (
                     "authentication",
@@ -49,8 +49,8 @@ pub(super) async fn call(client: &ClientFactory, checks: &mut Checks) -> bool {
                 ),
                 ErrorKind::Tls => (
                     "tls",
-                    "set trust_store to the PEM file of the certificate authority, and \
-                     use the host name that the certificate is for",
+                    "trust the certificate authority with --ca, and use the host name that the \
+                     certificate is for; or correct the scheme, tcp or tls",
                 ),
                 ErrorKind::Unreachable
                 | ErrorKind::ConnectionLost

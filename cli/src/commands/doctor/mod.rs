@@ -32,12 +32,12 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<()> {
-    let config = ClientConfig::from_url(context.url())?;
+    let config = context.config()?;
     let output = &mut context.output;
     if arguments.settings {
         return settings(&config, output);
     }
-    output.status("settings, by precedence: URL, then environment, then default");
+    output.status("settings, by precedence: options, then URL, then environment, then default");
     for setting in config.settings().iter().filter(|setting| setting.source != Source::Default) {
         output.status(format_args!("  {} = {} ({})", setting.name, setting.value, setting.source));
     }
@@ -67,7 +67,7 @@ fn settings(config: &ClientConfig, output: &mut Output) -> Result<()> {
             .with("variable", setting.variable)
             .with("meaning", setting.meaning)
     };
-    output.status("precedence: URL, then environment, then default");
+    output.status("precedence: options, then URL, then environment, then default");
     output.list(config.settings().into_iter().map(record).collect())
 }
 

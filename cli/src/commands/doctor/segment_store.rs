@@ -34,7 +34,7 @@ pub(super) async fn handshake(
                     "the segment store is too old or too new for this tool"
                 }
                 ErrorKind::Tls => {
-                    "set trust_store to the PEM file of the certificate authority; \
+                    "trust the certificate authority with --ca; \
                      tls_to_segment_store turns TLS on or off for segment stores"
                 }
                 ErrorKind::Protocol => {
