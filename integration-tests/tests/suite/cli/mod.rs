@@ -1,5 +1,6 @@
 //! The `pravega` tool as a user runs it.
 
+mod access;
 mod administration;
 mod events;
 mod groups;
