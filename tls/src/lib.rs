@@ -22,6 +22,7 @@
 #[cfg(not(feature = "_rustls"))]
 mod absent;
 mod alert;
+#[cfg_attr(not(feature = "_rustls"), allow(dead_code))]
 mod config;
 #[cfg(feature = "_rustls")]
 mod connector;
