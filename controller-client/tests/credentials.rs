@@ -1,4 +1,4 @@
-//! Credentials of one process: bearer tokens from a function, their renewal, and several identities.
+//! Credentials of one process: bearer tokens from a function, their renewal, several identities.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{

@@ -18,10 +18,9 @@ use tokio::{
 use crate::{
     budget::Pool,
     disk_queue::{Writes, Written},
-    limits::{
-        FIRST_WORD, OWN_BYTES, SILENCE, SILENCE_WHEN_WANTED, SLOWEST, TICK, UNTAKEN, WHEN_WANTED,
-    },
+    limits::{OWN_BYTES, TICK, UNTAKEN, WHEN_WANTED},
     outbox::{Next, Outbox, Turn},
+    patience::{Patience, is_over},
     ports::Seat,
     receive::{Decoded, ReceiveBuffer},
     state::ServerState,
@@ -207,87 +206,6 @@ fn may_change(command: &WireCommand) -> bool {
             | WireCommand::ReadTableEntriesDelta(_)
     );
     is_activity(command) && !only_reads
-}
-
-/// How long the server waits for the bytes of a client.
-#[derive(Debug)]
-struct Patience {
-    requests: Pool,
-    /// When the connection was accepted; `None` after the first command.
-    accepted: Option<Instant>,
-    /// When the open block of an append began to wait for its end.
-    block: Option<Instant>,
-}
-
-impl Patience {
-    fn new(requests: Pool) -> Self {
-        Self { requests, accepted: Some(Instant::now()), block: None }
-    }
-
-    fn has_spoken(&mut self) {
-        self.accepted = None;
-    }
-
-    fn block_is_open(&mut self, is_open: bool) {
-        self.block = is_open.then(|| self.block.unwrap_or_else(Instant::now));
-    }
-
-    /// Does not count the time for which the server kept the client waiting.
-    fn waited_for_memory(&mut self, time: Duration) {
-        for begun in [&mut self.accepted, &mut self.block].into_iter().flatten() {
-            *begun += time;
-        }
-    }
-
-    /// Waits for bytes, and returns how many have arrived; fails with the reason why the connection
-    /// ends.
-    async fn read(
-        &self,
-        received: &mut ReceiveBuffer,
-        reading: &mut (impl AsyncRead + Unpin),
-    ) -> Result<usize, &'static str> {
-        let mut waited = Duration::ZERO;
-        loop {
-            let begun = received.begun().into_iter().chain(self.block).min();
-            let may_wait = self.accepted.is_none() && begun.is_none() && !received.is_idle();
-            let read = if may_wait {
-                Ok(received.read(reading).await)
-            } else {
-                timeout(TICK, received.read(reading)).await
-            };
-            if let Ok(Ok(0) | Err(_)) = read {
-                return Err("the client left");
-            }
-            if self.accepted.is_some_and(|accepted| accepted.elapsed() >= FIRST_WORD) {
-                return Err("the client has sent no command");
-            }
-            if let Some(begun) = begun
-                && is_over(begun, waited, (SILENCE, SILENCE_WHEN_WANTED), &self.requests)
-            {
-                return Err("the rest of a frame did not arrive");
-            }
-            if let Ok(Ok(read)) = read {
-                return Ok(read);
-            }
-            waited += TICK;
-            received.free();
-        }
-    }
-}
-
-/// Returns true if no longer should be waited for something that began at a time, after waiting
-/// for its next part, when others want its memory and when they do not.
-fn is_over(
-    begun: Instant,
-    waited: Duration,
-    (patience, when_wanted): (Duration, Duration),
-    pool: &Pool,
-) -> bool {
-    let total = begun.elapsed();
-    let wanted = pool.is_wanted();
-    waited >= patience
-        || total >= SLOWEST
-        || wanted && (waited >= when_wanted || total >= 2 * WHEN_WANTED)
 }
 
 /// Whether a connection waits for the disk before its commands are handled.

@@ -44,6 +44,7 @@ mod locks;
 mod log;
 mod needs;
 mod outbox;
+mod patience;
 mod ports;
 mod protocol;
 mod receive;

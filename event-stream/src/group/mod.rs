@@ -9,9 +9,9 @@
 //! [`ReaderGroup`] is the handle of a group, which creates, describes, resets and deletes it and
 //! takes checkpoints.
 //!
-//! All readers of a group read the same state and decide by it; they never talk to each other. Where
-//! it is kept, [`GroupStorage`] says; in the group's stream, a Java reader and one of this client can
-//! be in the same group.
+//! All readers of a group read the same state and decide by it; they never talk to each other.
+//! Where it is kept, [`GroupStorage`] says; in the group's stream, a Java reader and one of this
+//! client can be in the same group.
 //!
 //! *Architecture Invariant:* nothing but `beginning`, `liveness`, `reader`, `reader_group` and
 //! `store` reads a clock, draws random numbers or does I/O, and nothing in a `machine` of theirs.

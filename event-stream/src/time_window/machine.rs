@@ -373,7 +373,9 @@ mod tests {
         /// Segments 0 and 1 are split in any order, and both halves of each are merged again.
         #[test]
         fn what_is_kept_of_the_comparisons_is_what_they_would_show(
-            steps in prop::collection::vec((any::<bool>(), 0..4_usize, 0..4_usize, 0..6_i64), 1..80),
+            steps in prop::collection::vec(
+                (any::<bool>(), 0..4_usize, 0..4_usize, 0..6_i64), 1..80,
+            ),
         ) {
             let halves = [
                 [vec![(0, 0.0, 0.5)], vec![(1, 0.5, 1.0)]],

@@ -437,14 +437,14 @@ pub(crate) const CALLS: &[Call] = calls! {
         let (name, config) = ("sim/agreed".parse().unwrap(), SynchronizerConfig::default());
         TableSynchronizer::open(c.context.clone(), &name, Utf8, Utf8, config).await
     };
-    "synchronizers: TableSynchronizer::open_existing": |c| { agreed(&c).await; } => {
+    "synchronizers: TableSynchronizer::open_existing": |c| {
+        agreed(&c).await;
         let (name, config) = ("sim/agreed".parse().unwrap(), SynchronizerConfig::default());
-        TableSynchronizer::open_existing(c.context.clone(), &name, Utf8, Utf8, config).await
-    };
-    "synchronizers: TableSynchronizer::delete": |c| { agreed(&c).await; } => {
+    } => TableSynchronizer::open_existing(c.context.clone(), &name, Utf8, Utf8, config).await;
+    "synchronizers: TableSynchronizer::delete": |c| {
+        agreed(&c).await;
         let (name, config) = ("sim/agreed".parse().unwrap(), SynchronizerConfig::default());
-        TableSynchronizer::delete(c.context.clone(), &name, &config).await
-    };
+    } => TableSynchronizer::delete(c.context.clone(), &name, &config).await;
     "synchronizers: table.fetch": |c| { let mut t = agreed(&c).await; } => t.fetch().await;
     "synchronizers: table.update": |c| { let mut t = agreed(&c).await; } => {
         t.update(|changes| changes.put("key", "new")).await
@@ -471,9 +471,7 @@ pub(crate) const CALLS: &[Call] = calls! {
     "key_value_tables: table.insert": |c| { let (t, _) = prices(&c).await; } => {
         t.insert("new", "").await
     };
-    "key_value_tables: table.put": |c| { let (t, _) = prices(&c).await; } => {
-        t.put("key", "").await
-    };
+    "key_value_tables: table.put": |c| { let (t, _) = prices(&c).await; } => t.put("key", "").await;
     "key_value_tables: table.put_all": |c| { let (t, _) = prices(&c).await; } => {
         t.put_all([KeyPut::new("key", "")]).await
     };
@@ -599,9 +597,7 @@ pub(crate) const CALLS: &[Call] = calls! {
     "bytes: writer.seek_to_tail": |c| { let mut w = byte_writer(&c).await; } => {
         w.seek_to_tail().await
     };
-    "bytes: writer.truncate": |c| { let w = byte_writer(&c).await; } => {
-        w.truncate(Offset(1)).await
-    };
+    "bytes: writer.truncate": |c| { let w = byte_writer(&c).await; } => w.truncate(Offset(1)).await;
     "bytes: writer.head_offset": |c| { let w = byte_writer(&c).await; } => w.head_offset().await;
     "bytes: writer.tail_offset": |c| { let w = byte_writer(&c).await; } => w.tail_offset().await;
     "bytes: writer.write_all": |c| { let mut w = byte_writer(&c).await; } => {
@@ -614,9 +610,7 @@ pub(crate) const CALLS: &[Call] = calls! {
     "bytes: ByteReader::open": |c| {} => {
         ByteReader::open(c.context.clone(), &c.bytes, ByteReaderConfig::default()).await
     };
-    "bytes: reader.next_bytes": |c| { let mut r = byte_reader(&c).await; } => {
-        r.next_bytes().await
-    };
+    "bytes: reader.next_bytes": |c| { let mut r = byte_reader(&c).await; } => r.next_bytes().await;
     "bytes: reader.head_offset": |c| { let r = byte_reader(&c).await; } => r.head_offset().await;
     "bytes: reader.tail_offset": |c| { let r = byte_reader(&c).await; } => r.tail_offset().await;
     "bytes: reader.read": |c| { let mut r = byte_reader(&c).await; } => {

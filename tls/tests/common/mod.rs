@@ -186,7 +186,7 @@ pub(crate) async fn answer(bytes: &'static [u8]) -> Endpoint {
         socket.read_u8().await.ok();
         socket.write_all(bytes).await.ok();
         socket.shutdown().await.ok();
-        // Bytes that nobody has read would turn the end into a reset.
+        // Bytes that were not read would turn the end into a reset.
         while socket.read(&mut received).await.unwrap_or(0) > 0 {}
     })
     .await

@@ -197,7 +197,7 @@ pub(super) struct Window {
     /// True until successors were waited for. One wait is enough: meanwhile no event is returned,
     /// and all are searched side by side.
     pub(super) may_wait: bool,
-    /// True after an answer to a checkpoint. The controller is told once for each: if it cannot be
+    /// True after an answer to a checkpoint. The controller learns of each once: if it cannot be
     /// reached, another attempt would hold events up again.
     pub(super) may_publish: bool,
 }

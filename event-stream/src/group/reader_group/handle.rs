@@ -339,8 +339,9 @@ impl ReaderGroup {
     ///
     /// As [`configuration`](Self::configuration), and
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a position without a segment of the
-    /// streams of the group, or after the end of a segment. If the outcome is [`Applied`](Outcome::Applied), the reader is out,
-    /// and its lease may be left: the call can be repeated.
+    /// streams of the group, or after the end of a segment. If the outcome is
+    /// [`Applied`](Outcome::Applied), the reader is out, and its lease may be left: the call can be
+    /// repeated.
     ///
     /// # Cancel safety
     ///

@@ -1,8 +1,8 @@
 //! The mark in the stream of a group whose state is in a table.
 //!
-//! It is an initial state as Java's client writes them, up to the name of its only segment, which is
-//! none: `Integer.parseInt` refuses it with a message that has the name in it. Java's client makes
-//! an initial state only where there is no entry, so the first entry says where the state is.
+//! It is an initial state as Java's client writes them, up to the name of its only segment, which
+//! is none: `Integer.parseInt` refuses it with a message that has the name in it. Java's client
+//! makes an initial state only where there is no entry, so the first entry says where the state is.
 
 use bytes::Bytes;
 use pravega_sdk_types::{

@@ -1,5 +1,5 @@
-//! Where the state of a group is kept: in the group's own stream, as Java's client keeps it, or in a
-//! table.
+//! Where the state of a group is kept: in the group's own stream, as Java's client keeps it, or in
+//! a table.
 //!
 //! ```text
 //! group_store    the state, wherever it is

@@ -19,8 +19,8 @@
 //!
 //! Lists are stored in pages, and what is in a list stays in its page. So an update changes the
 //! pages of what it is about, and an entry stays small. When a group begins again, its state has
-//! another incarnation; entries of an earlier one, and of a set that no checkpoint has, mean nothing
-//! and are removed later. So no change has more entries than a store takes together.
+//! another incarnation; entries of an earlier one, and of a set that no checkpoint has, mean
+//! nothing and are removed later. So no change has more entries than a store takes together.
 //!
 //! How far a segment was read is beside its assignment, so that the report of a reader changes
 //! entries that are its own.
