@@ -122,7 +122,7 @@ async fn a_group_keeps_its_storage_whatever_a_client_wants() {
 async fn clients_that_create_a_group_at_once_with_any_storage_get_the_same_one() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
-    for round in 0..5 {
+    for round in 0..20 {
         let name = format!("{}/group-{round}", stream.scope()).parse().unwrap();
         let configuration = configuration(&stream);
         let creating = (0..6_u32).map(|number| {

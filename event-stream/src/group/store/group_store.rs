@@ -154,7 +154,18 @@ impl GroupStore {
         let creating = TableStore::create(context, &self.group, segment, config, &init);
         // Boxed, as the futures of programs would be large.
         let creating = Box::pin(creating);
-        let table = within(self.config.timeout(), Outcome::Unknown, creating).await?;
+        let created = within(self.config.timeout(), Outcome::Unknown, creating).await;
+        let table = match created {
+            Ok(table) => table,
+            Err(error) => {
+                // A client that was slower than one with the state in the stream deletes the table
+                // that all clients with a table have made together.
+                self.stream.fetch().await?;
+                let has_state = self.stream.state().is_some();
+                let is_deleted = has_state && error.kind() == ErrorKind::NotFound;
+                return if is_deleted { Ok(Creation::AlreadyExisted) } else { Err(error) };
+            }
+        };
         let mark = TableMark { segment, configuration: init.configuration };
         let creation = self.stream.initialize(KeptInitial::Table(Box::new(mark))).await?;
         if self.in_table() == Some(segment) {
