@@ -18,7 +18,7 @@ use pravega_sdk_segment_client::StoreConfig;
 use pravega_sdk_table_synchronizer::StateConfig;
 use pravega_sdk_types::{
     Offset, Position, ReaderGroupConfiguration, ScopedReaderGroup, ScopedSegment, ScopedStream,
-    SegmentId, SegmentOffset,
+    SegmentId,
 };
 use pravega_sdk_wire_protocol::event;
 use tokio::{
@@ -276,18 +276,11 @@ impl Stage {
     }
 
     pub(super) async fn take_offline(&self, id: &Arc<str>, position: Option<Position>) {
-        let owned = position.iter().flat_map(Position::owned);
-        let offsets: Vec<_> = owned.map(|(segment, at)| (segment.clone(), at)).collect();
         let mut store = self.store().await;
         let remove = |state: &ReaderGroupState, updates: &mut Vec<GroupUpdate>| {
-            if let Some(own) = state.assigned(id) {
-                // As the handle of a group does: the position may be older than the time at which
-                // the reader took a segment.
-                let later = |(segment, at): &(ScopedSegment, SegmentOffset)| {
-                    let at = own.get(segment).map_or(*at, |stored| stored.max(*at));
-                    (segment.clone(), at)
-                };
-                let offsets = offsets.iter().map(later).collect();
+            if state.is_online(id) {
+                let offsets =
+                    state.offsets_of_removal(id, position.iter().flat_map(Position::owned));
                 updates.push(GroupUpdate::RemoveReader { reader: id.clone(), offsets });
             }
             !updates.is_empty()

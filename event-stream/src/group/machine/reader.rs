@@ -299,12 +299,7 @@ impl GroupReaderMachine {
     ///
     /// No event is returned from then on; the effects go on until it has left.
     pub fn leave(&mut self, at: Option<Vec<(ScopedSegment, SegmentOffset)>>) {
-        let mut at = at.unwrap_or_else(|| self.owned.offsets());
-        for (segment, offset) in &mut at {
-            // A position may be older than the time at which the reader took a segment. What is
-            // before was read by another reader.
-            *offset = self.owned.taken(segment).map_or(*offset, |taken| taken.max(*offset));
-        }
+        let at = at.unwrap_or_else(|| self.owned.offsets());
         self.leaving = Some(Change::Leave(at));
     }
 

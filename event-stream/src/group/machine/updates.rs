@@ -70,7 +70,9 @@ impl ChangePlan {
         match &self.change.clone() {
             Change::Join if !state.is_online(&reader) => vec![GroupUpdate::AddReader { reader }],
             Change::Leave(offsets) if state.is_online(&reader) => {
-                vec![GroupUpdate::RemoveReader { reader, offsets: offsets.clone() }]
+                let position = offsets.iter().map(|(segment, at)| (segment, *at));
+                let offsets = state.offsets_of_removal(&reader, position);
+                vec![GroupUpdate::RemoveReader { reader, offsets }]
             }
             Change::Adopt(init) => {
                 let adoption = state.adoption(init.configuration.configuration());

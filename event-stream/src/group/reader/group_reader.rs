@@ -256,9 +256,9 @@ impl<C: Codec> GroupReader<C> {
     }
 
     /// As [`Self::close`], at an earlier position: that of an event that this reader has returned.
-    /// Other readers go on after that event. In segments that the position does not have, they go
-    /// on from the reader's last checkpoint; in one that the reader has taken again after that
-    /// event, from where it took it.
+    /// Other readers go on after that event. In segments that the position does not have, and in
+    /// those in which it is older, they go on from the reader's last checkpoint, or from where the
+    /// reader has taken the segment since.
     ///
     /// # Errors
     ///

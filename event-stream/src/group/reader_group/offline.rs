@@ -33,7 +33,9 @@ impl ReaderGroup {
             self.check_ends(&reader, &given).await?;
         }
         let removal = self.access.change(effect, |state, updates| {
-            let Some(assigned) = state.assigned(&reader) else { return Ok(Removal::NotInGroup) };
+            if !state.is_online(&reader) {
+                return Ok(Removal::NotInGroup);
+            }
             let streams = state.configuration().streams();
             let is_known = |stream: ScopedStream| streams.iter().any(|it| it.stream == stream);
             if !given.is_empty() && !given.iter().any(|(it, _)| is_known(it.scoped_stream())) {
@@ -41,13 +43,8 @@ impl ReaderGroup {
                     "the position has no segment of a stream that the group reads",
                 ));
             }
-            // What is before the stored offset was handled, maybe by another reader: the position
-            // may be older than the time at which the reader took the segment.
-            let offset = |(segment, offset): &Place| {
-                let offset = assigned.get(segment).map_or(*offset, |stored| stored.max(*offset));
-                (segment.clone(), offset)
-            };
-            let offsets = given.iter().map(offset).collect();
+            let position = given.iter().map(|(segment, at)| (segment, *at));
+            let offsets = state.offsets_of_removal(&reader, position);
             updates.push(GroupUpdate::RemoveReader { reader: reader.clone(), offsets });
             Ok(Removal::Removed)
         });

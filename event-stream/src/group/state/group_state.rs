@@ -158,6 +158,26 @@ impl ReaderGroupState {
         self.assigned.get(reader)
     }
 
+    /// Returns where the segments of a reader go on if it is taken out at a position, which is one
+    /// that the reader was at: each at its offset in the position, but not before the stored one.
+    ///
+    /// A position is as old as the event that it is of. Since then the reader may have answered a
+    /// checkpoint, or given a segment back and taken it again, after others have read on in it.
+    /// What is before the stored offset is handled, and complete checkpoints have it.
+    #[must_use]
+    pub fn offsets_of_removal<'a>(
+        &self,
+        reader: &str,
+        position: impl IntoIterator<Item = (&'a ScopedSegment, SegmentOffset)>,
+    ) -> Vec<(ScopedSegment, SegmentOffset)> {
+        let Some(assigned) = self.assigned.get(reader) else { return Vec::new() };
+        let own = position.into_iter().filter_map(|(segment, at)| {
+            let stored = assigned.get(segment)?;
+            Some((segment.clone(), at.max(stored)))
+        });
+        own.collect()
+    }
+
     /// Returns the segments without a reader, with the offset from which each should be read.
     #[must_use]
     pub fn unassigned(&self) -> &SegmentOffsets {

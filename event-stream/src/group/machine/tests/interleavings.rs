@@ -11,7 +11,7 @@ use super::{
 /// What happens in a run besides reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Theme {
-    /// Readers join and leave.
+    /// Readers join and leave, where they are or where they were after their last events.
     Graceful,
     /// Readers die, and are taken out at their positions.
     Dies,
@@ -107,7 +107,10 @@ fn come_and_go(world: &mut World, rng: &mut fastrand::Rng, theme: Theme, step: u
     let Some(index) = rng.choice(&running).copied() else { return };
     let name = world.readers[index].name.clone();
     match theme {
-        Theme::Graceful => world.readers[index].machine.leave(None),
+        Theme::Graceful => {
+            let reader = &mut world.readers[index];
+            reader.machine.leave(rng.bool().then(|| reader.last.clone()));
+        }
         Theme::Dies | Theme::DiesUnknown if world.head.is_online(&name) => {
             // A change of which it is not known if it was made is settled by the next reading.
             world.readers[index].is_gone = true;

@@ -399,6 +399,21 @@ fn a_reader_leaves_at_its_position_and_tries_again_until_it_has() {
 }
 
 #[test]
+fn a_reader_that_leaves_at_an_old_position_goes_back_to_its_last_checkpoint_at_most() {
+    let mut bench = Bench::reading(2);
+    bench.machine.handle_read(&segment(0), Offset(9));
+    bench.apply(create("c"));
+    assert_eq!(bench.run(), ["checkpoint c"]);
+    assert_eq!(bench.run(), ["CheckpointReader"]);
+    bench.machine.handle_read(&segment(1), Offset(9));
+    bench.machine.leave(Some(vec![(segment(0), Offset(3).into()), (segment(1), Offset(3).into())]));
+    bench.run();
+    let unassigned = bench.state.unassigned();
+    assert_eq!(unassigned.get(&segment(0)), Some(Offset(9).into()));
+    assert_eq!(unassigned.get(&segment(1)), Some(Offset(3).into()));
+}
+
+#[test]
 fn the_last_checkpoint_is_published_if_the_group_limits_truncation_by_it() {
     for is_taken in [true, false] {
         let retention = GroupRetention::AutomaticReleaseAtLastCheckpoint;

@@ -29,6 +29,8 @@ pub(super) struct Reader {
     seen: usize,
     /// Where it reads next, and where reading ends.
     pub(super) open: BTreeMap<ScopedSegment, (i64, Option<i64>)>,
+    /// Where it was after its last event.
+    pub(super) last: Vec<(ScopedSegment, SegmentOffset)>,
     pub(super) is_gone: bool,
     pub(super) is_at_end: bool,
 }
@@ -96,6 +98,7 @@ impl World {
             replica: self.initial.clone(),
             seen: 0,
             open: BTreeMap::new(),
+            last: Vec::new(),
             is_gone: false,
             is_at_end: false,
         });
@@ -231,7 +234,9 @@ impl World {
             let number = i64::from(segment.id());
             let name = reader.name.clone();
             self.checks.delivered(&name, number, offset, owns, &self.segments);
-            self.readers[index].machine.handle_read(&segment, Offset(offset + 1));
+            let reader = &mut self.readers[index];
+            reader.machine.handle_read(&segment, Offset(offset + 1));
+            reader.last = reader.machine.offsets();
         }
         let open: Vec<_> = self.readers[index].open.keys().cloned().collect();
         for segment in open {
@@ -253,11 +258,14 @@ impl World {
         reader.open.remove(segment);
     }
 
-    /// Another client takes a reader out, at its position or at the stored offsets.
+    /// Another client takes a reader out, at the position after its last event or at the stored
+    /// offsets.
     pub(super) fn take_out(&mut self, index: usize, with_position: bool) {
         let reader = &self.readers[index];
         let name = reader.name.clone();
-        let offsets = if with_position { reader.machine.offsets() } else { Vec::new() };
+        let position = reader.last.iter().map(|(segment, at)| (segment, *at));
+        let offsets = with_position.then(|| self.head.offsets_of_removal(&name, position));
+        let offsets = offsets.unwrap_or_default();
         if !with_position && let Some(assigned) = self.head.assigned(&name) {
             for (segment, _, stored) in assigned.iter() {
                 self.checks.may_repeat(i64::from(segment.id()), stored);

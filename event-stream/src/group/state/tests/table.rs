@@ -57,6 +57,39 @@ fn readers_join_and_leave() {
 }
 
 #[test]
+fn the_segments_of_a_reader_do_not_go_back_before_their_stored_offsets() {
+    // Segment 0 was given back after the position, read on by another and taken again; in segment
+    // 1 the reader has answered a checkpoint since; it was read to its end in 2.
+    let state = after(
+        group(4),
+        &[
+            add("a"),
+            add("b"),
+            acquire("a", 0),
+            acquire("a", 1),
+            acquire("a", 2),
+            release("a", 0, 3),
+            acquire("b", 0),
+            release("b", 0, 8),
+            acquire("a", 0),
+            create("c"),
+            answer("c", "a", &[(0, 8), (1, 6), (2, -1)]),
+        ],
+    );
+    let position = |offsets: &[(i64, i64)]| {
+        let given = positions(offsets);
+        state.offsets_of_removal("a", given.iter().map(|(segment, at)| (segment, *at)))
+    };
+    let old = position(&[(0, 3), (1, 5), (2, 7), (3, 99)]);
+    assert_eq!(old, positions(&[(0, 8), (1, 6), (2, -1)]));
+    let latest = position(&[(0, 9), (1, -1)]);
+    assert_eq!(latest, positions(&[(0, 9), (1, -1)]), "later ones count");
+    let outside = positions(&[(0, 9)]);
+    let outside = state.offsets_of_removal("x", outside.iter().map(|(segment, at)| (segment, *at)));
+    assert_eq!(outside, []);
+}
+
+#[test]
 fn segments_are_taken_and_given_back() {
     assert_eq!(changed(acquire("b", 3)), "a[0@5 1@6] b[3@0] free[] 9<0 c(b)=0@5 1@6 3@0");
     assert_eq!(changed(release("a", 0, 8)), "a[1@6] b[] free[3@0 0@8] 9<0 c(b)=0@5 1@6 3@0");
