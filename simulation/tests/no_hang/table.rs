@@ -184,8 +184,8 @@ pub(crate) const ROWS: &[Row] = &[
         ends: [
             fails(Unreachable, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
             fails(Timeout, NotApplied, ASK), fails(Timeout, NotApplied, STALL_TIMEOUT),
-            fails(Unavailable, NotApplied, 0), fails(TokenExpired, NotApplied, ASK), works(0),
-            works(1),
+            fails(Unavailable, NotApplied, 0), fails(TokenExpired, NotApplied, ASK),
+            fails(Closed, NotApplied, 0), works(1),
         ],
     },
     Row {
@@ -202,8 +202,8 @@ pub(crate) const ROWS: &[Row] = &[
         ends: [
             fails(Unreachable, NotApplied, REQUEST), fails(Timeout, NotApplied, REQUEST),
             fails(Timeout, NotApplied, REQUEST), fails(Timeout, NotApplied, REQUEST),
-            fails(Unavailable, NotApplied, 0), fails(TokenExpired, NotApplied, REQUEST), works(0),
-            works(1),
+            fails(Unavailable, NotApplied, 0), fails(TokenExpired, NotApplied, REQUEST),
+            fails(Closed, NotApplied, 0), works(1),
         ],
     },
     // A reader says that it cannot reach the state of its group, and goes on.
