@@ -6,7 +6,7 @@ use bytes::Buf as _;
 use pravega_sdk_server_core::{
     ids::StoreIndex,
     record::{Millis, Sequence},
-    store::{Closed, Reply, Session, demand, own_memory, weight},
+    store::{Closed, Reply, Session, demand, only_reads, own_memory, weight},
 };
 use pravega_sdk_wire_protocol::{SendBuffer, WireCommand, commands::ReadSegment};
 use tokio::{
@@ -193,19 +193,7 @@ fn is_activity(command: &WireCommand) -> bool {
 
 /// Returns true if a command may change something.
 fn may_change(command: &WireCommand) -> bool {
-    let only_reads = matches!(
-        command,
-        WireCommand::SetupAppend(_)
-            | WireCommand::ReadSegment(_)
-            | WireCommand::GetStreamSegmentInfo(_)
-            | WireCommand::GetSegmentAttribute(_)
-            | WireCommand::GetTableSegmentInfo(_)
-            | WireCommand::ReadTable(_)
-            | WireCommand::ReadTableKeys(_)
-            | WireCommand::ReadTableEntries(_)
-            | WireCommand::ReadTableEntriesDelta(_)
-    );
-    is_activity(command) && !only_reads
+    is_activity(command) && !only_reads(command) && !matches!(command, WireCommand::SetupAppend(_))
 }
 
 /// Whether a connection waits for the disk before its commands are handled.

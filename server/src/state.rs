@@ -285,9 +285,8 @@ impl ServerState {
         let turn = self.writers.lock().await;
         if let Some(log) = &self.log {
             let mut durable = self.durable.subscribe();
-            let may_go_on = |durable: &Durable| {
-                !durable.goes_on() || durable.to() >= own || !self.is_queue_full(log, writes)
-            };
+            let may_go_on =
+                |durable: &Durable| is_on_disk(durable, own) || !self.is_queue_full(log, writes);
             durable.wait_for(may_go_on).await.ok();
         }
         turn
@@ -302,8 +301,7 @@ impl ServerState {
 
     /// Returns true if nothing up to a batch waits for the disk.
     pub(crate) fn is_on_disk(&self, own: Sequence) -> bool {
-        let durable = self.durable.borrow();
-        !durable.goes_on() || durable.to() >= own
+        is_on_disk(&self.durable.borrow(), own)
     }
 
     /// Waits until batches are refused or lost; pends forever while all become durable.
@@ -438,6 +436,11 @@ fn discard(discarded: Discarded) {
     {
         drop(runtime.spawn_blocking(move || drop(discarded)));
     }
+}
+
+/// Returns true if nothing up to a batch waits for the disk, by what is known of that.
+fn is_on_disk(durable: &Durable, own: Sequence) -> bool {
+    !durable.goes_on() || durable.to() >= own
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ mod wake;
 mod weight;
 
 pub use self::{
-    commands::segment_of,
+    commands::{only_reads, segment_of},
     discarded::Discarded,
     evict::Look,
     fetches::Fetch,
