@@ -29,6 +29,7 @@ mod controller;
 mod copy;
 mod disk_queue;
 mod durable;
+mod durable_waits;
 mod embedded;
 mod eviction;
 mod fault_state;

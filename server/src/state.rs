@@ -29,6 +29,7 @@ use crate::{
     clock::Clock,
     disk_queue::{DiskQueue, Writes},
     durable::{Durable, Lost, NotDurable},
+    durable_waits::DurableWaits,
     eviction::Eviction,
     fault_state::FaultState,
     identity::{Caller, Identity, Refused},
@@ -53,6 +54,8 @@ pub(crate) struct ServerState {
     connections: Mutex<HashMap<ConnectionId, Arc<Outbox>>>,
     next_connection: AtomicU64,
     pub(crate) durable: watch::Sender<Durable>,
+    /// What waits until a batch is durable, which a task of the log's wakes.
+    pub(crate) waits: DurableWaits,
     /// Batches that were refused after they had a number.
     lost: Mutex<Lost>,
     /// How often batches were refused.
@@ -88,6 +91,7 @@ impl ServerState {
             connections: Mutex::default(),
             next_connection: AtomicU64::new(1),
             durable,
+            waits: DurableWaits::default(),
             lost: Mutex::default(),
             epoch: AtomicU64::new(0),
             log,
@@ -258,17 +262,24 @@ impl ServerState {
         if after == Sequence::default() {
             return Ok(());
         }
-        let mut durable = self.durable.subscribe();
-        let reached = durable
-            .wait_for(|durable| !durable.goes_on() || durable.to() >= after || self.is_lost(after));
-        let reached = reached.await;
-        match reached.as_deref() {
-            Ok(durable) if durable.to() >= after && !self.is_lost(after) => Ok(()),
-            Ok(Durable::Failed { why, .. }) => Err(NotDurable::Failed(why.clone())),
-            Ok(Durable::Refused { why, .. }) => Err(NotDurable::Refused(why.clone())),
-            Ok(Durable::To(_)) => Err(NotDurable::Refused("there was no space for it".to_owned())),
-            Ok(Durable::Ended { .. }) | Err(_) => Err(NotDurable::Ended),
+        self.waits.wait(after, || self.outcome_of(after)).await
+    }
+
+    /// What has become of a batch; `None` if that is not known yet.
+    fn outcome_of(&self, after: Sequence) -> Option<Result<(), NotDurable>> {
+        let durable = self.durable.borrow();
+        let is_reached = durable.to() >= after;
+        let is_lost = self.is_lost(after);
+        if durable.goes_on() && !is_reached && !is_lost {
+            return None;
         }
+        Some(match &*durable {
+            _ if is_reached && !is_lost => Ok(()),
+            Durable::Failed { why, .. } => Err(NotDurable::Failed(why.clone())),
+            Durable::Refused { why, .. } => Err(NotDurable::Refused(why.clone())),
+            Durable::To(_) => Err(NotDurable::Refused("there was no space for it".to_owned())),
+            Durable::Ended { .. } => Err(NotDurable::Ended),
+        })
     }
 
     fn is_lost(&self, batch: Sequence) -> bool {

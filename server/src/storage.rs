@@ -96,13 +96,15 @@ impl OpenedStorage {
         Ok(Self { disk, log, handle, machine, socket: None })
     }
 
-    /// Starts the threads of the log.
+    /// Starts the threads of the log, and the task that wakes what waits for them, on the runtime of
+    /// the caller.
     pub(crate) fn start(self, clock: Clock) -> io::Result<(Arc<ServerState>, Storage)> {
         let Self { disk, log, handle, machine, .. } = self;
         let durable = watch::Sender::new(Durable::To(log.sequence));
         let telling = Telling(durable.clone());
         let state = Arc::new(ServerState::new(machine, clock, durable, Some(handle.clone())));
         let owner: Arc<dyn Owner> = Arc::clone(&state) as Arc<dyn Owner>;
+        tokio::spawn(state.waits.clone().wake(state.durable.subscribe()));
         let running = RunningLog::start(log, &disk, &handle, &owner, telling)?;
         Ok((state, Storage { disk: Arc::new(Mutex::new(Some(disk))), running }))
     }
