@@ -1,20 +1,24 @@
 //! Zeros ahead of what is written, so that a commit finds its space there already.
 //!
 //! ```text
-//! file   head │ frame │ frame │ 0 0 0 0 0 0 │ 0 0 0 0 0 …
+//! file   head │ frame │ frame │ 0 0 0 0 0 0 │ 0 0 0 …
 //!                             └ end         └ ahead     a thread adds zeros, a slice at a time
+//! next   head │ 0 0 0 0 0 0 │ 0 0 0 …                   before its first frame
 //! ```
 //!
 //! A commit within the zeros changes no length, which makes its sync short, and cannot find the
 //! disk full. The zeros of one slice and a frame never have a byte in common: a frame that is
-//! longer than the zeros before the slice waits for it.
+//! longer than the zeros before the slice waits for it. A sync of a frame also writes the zeros of
+//! a slice that are not durable yet, so slices are short.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use super::ids::Place;
+use super::ids::{FileNumber, Place};
 
 /// The time between two attempts to add zeros.
 const RETRY: Duration = Duration::from_millis(100);
+/// The slices that are kept ahead.
+const SLICES: u64 = 8;
 
 /// Zeros to write to a file and to sync, by a thread that no commit waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,50 +53,61 @@ enum State {
 /// The zeros ahead of one log.
 #[derive(Debug)]
 pub(super) struct Ahead {
-    slice: u64,
-    /// The end of the zeros.
-    zeros: Option<Place>,
+    /// How many are kept.
+    kept: u64,
+    /// The ends of the zeros in the file that is written, and in the next one.
+    ends: BTreeMap<FileNumber, u64>,
     state: State,
     now: Duration,
 }
 
 impl Ahead {
-    /// No zeros yet; a slice of none adds none.
-    pub(super) fn new(slice: u64) -> Self {
-        Self { slice, zeros: None, state: State::Ready, now: Duration::ZERO }
+    /// No zeros yet; to keep none adds none.
+    pub(super) fn new(kept: u64) -> Self {
+        Self { kept, ends: BTreeMap::new(), state: State::Ready, now: Duration::ZERO }
     }
 
     /// Notes the zeros that a file has.
     pub(super) fn set(&mut self, zeros: Place) {
-        self.zeros = Some(zeros);
+        self.ends.insert(zeros.file, zeros.at);
     }
 
-    /// The number of zeros after the last frame.
+    /// The number of zeros after the last frame, or after the head of a file without one.
     pub(super) fn left(&self, end: Option<Place>) -> u64 {
-        match (self.zeros, end) {
-            (Some(zeros), Some(end)) if zeros.file == end.file => zeros.at.saturating_sub(end.at),
-            _ => 0,
-        }
+        let zeros = end.and_then(|end| Some(self.ends.get(&end.file)?.saturating_sub(end.at)));
+        zeros.unwrap_or_default()
     }
 
-    /// The next zeros to write, if less than a slice is left after the last frame.
-    pub(super) fn poll(&mut self, now: Duration, end: Place, file_len: u64) -> Option<Extend> {
+    /// The next zeros to write, if few are left after the last frame, or in the next file after
+    /// its head.
+    pub(super) fn poll(
+        &mut self,
+        now: Duration,
+        end: Place,
+        next: Option<Place>,
+        file_len: u64,
+    ) -> Option<Extend> {
         self.now = self.now.max(now);
         match self.state {
             State::UnderWay(_) => return None,
             State::Full { retry_at } if now < retry_at => return None,
             State::Full { .. } | State::Ready => {}
         }
-        let left = self.left(Some(end));
-        let from = Place { at: end.at.saturating_add(left), ..end };
-        // A file ends after this length.
-        let to = from.at.saturating_add(self.slice).min(file_len);
-        if left >= self.slice || to <= from.at {
-            return None;
-        }
-        let extend = Extend { from, to };
+        self.ends = self.ends.split_off(&end.file);
+        let mut ends = [Some(end), next].into_iter().flatten();
+        let extend = ends.find_map(|end| self.slice(end, file_len))?;
         self.state = State::UnderWay(extend);
         Some(extend)
+    }
+
+    /// The next slice after an end, if few zeros are left there.
+    fn slice(&self, end: Place, file_len: u64) -> Option<Extend> {
+        let (left, slice) = (self.left(Some(end)), self.kept.div_ceil(SLICES));
+        let from = Place { at: end.at.saturating_add(left), ..end };
+        // A file ends after this length.
+        let to = from.at.saturating_add(slice).min(file_len);
+        let is_enough = left.saturating_add(slice) > self.kept || to <= from.at;
+        (!is_enough).then_some(Extend { from, to })
     }
 
     /// Continues after zeros were written, or could not be.
@@ -100,7 +115,7 @@ impl Ahead {
         let State::UnderWay(Extend { from, to }) = self.state else { return };
         self.state = match outcome {
             Extended::Done => {
-                self.zeros = Some(Place { at: to, ..from });
+                self.ends.insert(from.file, to);
                 State::Ready
             }
             Extended::NotWritten(_) | Extended::NotSynced(_) => {
@@ -126,7 +141,7 @@ impl Ahead {
 
     /// Notes that a file was cut at its end: what follows it is gone.
     pub(super) fn cut(&mut self, end: Place) {
-        self.zeros = self.zeros.filter(|zeros| zeros.file != end.file);
+        self.ends.remove(&end.file);
     }
 }
 
@@ -140,33 +155,56 @@ mod tests {
     }
 
     fn poll(ahead: &mut Ahead, now: u64, end: u64) -> Option<(u64, u64)> {
-        let extend = ahead.poll(Duration::from_millis(now), at(end), 1000)?;
+        let extend = ahead.poll(Duration::from_millis(now), at(end), None, 1000)?;
         Some((extend.from.at, extend.to))
     }
 
     #[test]
-    fn a_slice_is_ahead_up_to_the_end_of_the_file() {
-        let mut ahead = Ahead::new(100);
+    fn short_slices_keep_as_many_zeros_ahead_up_to_the_end_of_the_file() {
+        let mut ahead = Ahead::new(80);
         let mut slices = Vec::new();
         for end in 64..1200 {
             while let Some(slice) = poll(&mut ahead, 0, end) {
                 slices.push(slice);
                 ahead.handle(&Extended::Done);
             }
-            assert!(ahead.left(Some(at(end))) >= 100_u64.min(1000_u64.saturating_sub(end)));
+            let left = ahead.left(Some(at(end)));
+            assert!(left > 70_u64.min(999_u64.saturating_sub(end)) || end >= 1000, "{end}: {left}");
         }
-        assert_eq!((slices.first(), slices.last()), (Some(&(64, 164)), Some(&(964, 1000))));
+        assert_eq!((slices.first(), slices.last()), (Some(&(64, 74)), Some(&(994, 1000))));
         assert!(slices.windows(2).all(|two| two[0].1 == two[1].0), "{slices:?}");
         assert_eq!(ahead.left(Some(Place { file: FILE.next(), at: 64 })), 0, "another file");
     }
 
     #[test]
+    fn the_next_file_has_zeros_before_its_first_frame() {
+        let mut ahead = Ahead::new(80);
+        let next = Place { file: FILE.next(), at: 64 };
+        let mut poll = |end| ahead.poll(Duration::ZERO, end, Some(next), 1000);
+        let in_file = poll(at(900)).unwrap();
+        assert_eq!(in_file.from, at(900), "the file that is written comes first");
+        let mut files = Vec::new();
+        loop {
+            ahead.handle(&Extended::Done);
+            let Some(extend) = ahead.poll(Duration::ZERO, at(900), Some(next), 1000) else { break };
+            files.push(extend.from.file);
+        }
+        assert_eq!(files, [[FILE; 7].as_slice(), &[FILE.next(); 8]].concat());
+        let end = Place { at: 100, ..next };
+        assert_eq!(ahead.left(Some(end)), 44);
+        // What becomes of the file before it does not matter any longer.
+        let extend = ahead.poll(Duration::ZERO, end, None, 1000).unwrap();
+        assert_eq!((extend.from.file, extend.from.at), (FILE.next(), 144));
+        assert_eq!(ahead.left(Some(at(900))), 0);
+    }
+
+    #[test]
     fn only_bytes_that_meet_the_slice_wait_for_it() {
-        let mut ahead = Ahead::new(100);
-        ahead.set(at(150));
-        assert_eq!(poll(&mut ahead, 0, 64), Some((150, 250)));
+        let mut ahead = Ahead::new(80);
+        ahead.set(at(130));
+        assert_eq!(poll(&mut ahead, 0, 64), Some((130, 140)));
         assert_eq!(poll(&mut ahead, 0, 64), None, "one at a time");
-        assert!(!ahead.is_writing(at(64), 86) && ahead.is_writing(at(64), 87));
+        assert!(!ahead.is_writing(at(64), 66) && ahead.is_writing(at(64), 67));
         assert!(!ahead.is_writing(Place { file: FILE.next(), at: 64 }, 500));
         ahead.handle(&Extended::Done);
         assert!(!ahead.is_writing(at(64), 500));
@@ -174,13 +212,13 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_known_before_a_commit_meets_it_and_asked_again_later() {
-        let mut ahead = Ahead::new(100);
-        ahead.set(at(150));
+        let mut ahead = Ahead::new(80);
+        ahead.set(at(130));
         poll(&mut ahead, 5, 64).unwrap();
         ahead.handle(&Extended::NotWritten("full".to_owned()));
-        assert!(ahead.is_full() && ahead.left(Some(at(64))) == 86);
+        assert!(ahead.is_full() && ahead.left(Some(at(64))) == 66);
         assert_eq!(poll(&mut ahead, 104, 64), None);
-        assert_eq!(poll(&mut ahead, 105, 64), Some((150, 250)));
+        assert_eq!(poll(&mut ahead, 105, 64), Some((130, 140)));
         ahead.handle(&Extended::Done);
         assert!(!ahead.is_full());
     }

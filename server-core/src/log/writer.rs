@@ -53,7 +53,7 @@ impl Settings {
             file_len: 64 << 20,
             frame_len: 4 << 20,
             mark_every: Duration::from_millis(100),
-            ahead: 4 << 20,
+            ahead: 8 << 20,
         }
     }
 }
@@ -372,7 +372,13 @@ impl LogWriter {
             State::Commit(commit, step) if !step.takes_back() => commit.end(),
             State::Commit(..) | State::Failed(_) | State::Ended => return None,
         };
-        self.ahead.poll(now, end, self.settings.file_len)
+        let next = match self.next {
+            NextFile::Ready(FileHead { number, .. }) if number != end.file => {
+                Some(Place { file: number, at: HEAD_LEN as u64 })
+            }
+            _ => None,
+        };
+        self.ahead.poll(now, end, next, self.settings.file_len)
     }
 
     /// Continues after zeros were written, or could not be. After a sync of them that failed,

@@ -328,9 +328,10 @@ fn a_checkpoint_that_a_disk_refuses_is_given_up_and_the_next_one_has_everything(
     let fault = Fault::NoSpace(0, Part::Nothing);
     let disk = Disk::default().failing_at(1, fault);
     let Ok(mut store) = Store::open(disk, &[], 0, 3) else { panic!("an empty store") };
-    store.run(100);
+    while store.completed == 0 {
+        store.run(10);
+    }
     let completed = store.completed;
-    assert!(completed > 0);
     while !store.checkpoints.is_due() {
         store.run(1);
     }

@@ -33,8 +33,9 @@ fn a_compaction_is_given_up_after_a_refusal_as_what_it_judged_may_be_back() {
     while storage.kept.compaction.is_none() {
         storage.run(5);
     }
-    storage.kept.log.disk =
-        std::mem::take(&mut storage.kept.log.disk).failing_at(1, Fault::NoSpace(1, Part::Nothing));
+    // Also for zeros and the next file, so that a commit is among those that fail.
+    let fault = Fault::NoSpace(4, Part::Nothing);
+    storage.kept.log.disk = std::mem::take(&mut storage.kept.log.disk).failing_at(1, fault);
     let refusals = storage.kept.log.refusals;
     while storage.kept.log.refusals == refusals {
         storage.submit();
@@ -46,5 +47,10 @@ fn a_compaction_is_given_up_after_a_refusal_as_what_it_judged_may_be_back() {
     let listing = storage.kept.log.disk.list();
     assert!(compaction.leftovers().iter().all(|name| !listing.contains_key(name)));
     storage.run(50);
+    while storage.kept.log.writer.queued() > 0 {
+        storage.step();
+        storage.kept.log.prepare();
+        storage.kept.log.extend();
+    }
     storage.read_back();
 }
