@@ -9,24 +9,22 @@ use pravega_sdk::{
     types::{ReaderGroupConfiguration, ScopedReaderGroup, ScopedStream},
 };
 
-/// Where events come from.
-pub(crate) enum EventSource {
-    Alone(Box<EventReader<Raw>>),
-    Member(Box<GroupReader<Raw>>),
+/// How events are read.
+pub(crate) enum Reading {
+    Alone(ScopedStream, StreamPosition),
+    InGroup(ScopedReaderGroup),
 }
 
-impl EventSource {
-    /// Opens a reader: as a member of a new group if the mode begins with `group-`.
-    pub(crate) async fn open(
+impl Reading {
+    /// Prepares to read a stream: creates a group if the mode begins with `group-`.
+    pub(crate) async fn prepare(
         factory: &ClientFactory,
         stream: &ScopedStream,
         start: StreamPosition,
         mode: &str,
     ) -> Result<Self> {
         if !mode.starts_with("group-") {
-            let config = ReaderConfig::default().with_start(start);
-            let reader = factory.event_reader_with(stream, Raw, config).await?;
-            return Ok(Self::Alone(Box::new(reader)));
+            return Ok(Self::Alone(stream.clone(), start));
         }
         let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
         let name = format!("group-{nanos}").parse()?;
@@ -34,8 +32,30 @@ impl EventSource {
         let part = factory.reader_group_part(stream, start, ReadUntil::Sealed).await?;
         let configuration = ReaderGroupConfiguration::bounded([part])?;
         factory.create_reader_group(&group, &configuration).await?;
-        let reader = factory.group_reader(&group, &"reader".parse()?, Raw).await?;
-        Ok(Self::Member(Box::new(reader)))
+        Ok(Self::InGroup(group))
+    }
+}
+
+/// Where events come from.
+pub(crate) enum EventSource {
+    Alone(Box<EventReader<Raw>>),
+    Member(Box<GroupReader<Raw>>),
+}
+
+impl EventSource {
+    /// Opens a reader.
+    pub(crate) async fn open(factory: &ClientFactory, reading: Reading) -> Result<Self> {
+        match reading {
+            Reading::Alone(stream, start) => {
+                let config = ReaderConfig::default().with_start(start);
+                let reader = factory.event_reader_with(&stream, Raw, config).await?;
+                Ok(Self::Alone(Box::new(reader)))
+            }
+            Reading::InGroup(group) => {
+                let reader = factory.group_reader(&group, &"reader".parse()?, Raw).await?;
+                Ok(Self::Member(Box::new(reader)))
+            }
+        }
     }
 
     /// Returns the next event.

@@ -20,7 +20,7 @@ pub(crate) struct Work {
     pub(crate) max_bytes: u64,
     /// Number of routing keys; with 0, events have none. Of a table, the number of its entries.
     pub(crate) keys: usize,
-    /// Events per second, for the modes rate and tail.
+    /// Events per second, for the modes rate, tail and group-tail.
     pub(crate) rate: u64,
     /// Number of callers that use a table at the same time.
     pub(crate) callers: u64,
@@ -95,7 +95,7 @@ impl Work {
     /// Waits until the next event is due, for the modes rate and tail. Timers have a resolution of
     /// a millisecond, so several events may be due at once.
     pub(crate) async fn wait_for_turn(&self, started: Instant, written: u64) {
-        if self.mode == "rate" || self.mode == "tail" {
+        if matches!(self.mode.as_str(), "rate" | "tail" | "group-tail") {
             let due = started + Duration::from_nanos(written * 1_000_000_000 / self.rate);
             while Instant::now() < due {
                 tokio::time::sleep(Duration::from_millis(1)).await;

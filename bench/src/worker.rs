@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     client,
-    event_source::EventSource,
+    event_source::{EventSource, Reading},
     histogram::Histogram,
     table_worker::TableWork,
     work::{Work, wait_for_a_line},
@@ -81,9 +81,10 @@ async fn read(
     stream: &ScopedStream,
     work: &Work,
 ) -> Result<(Histogram, f64)> {
+    let reading = Reading::prepare(factory, stream, StreamPosition::Head, &work.mode).await?;
     let started = Instant::now();
     let mut histogram = Histogram::default();
-    let mut reader = EventSource::open(factory, stream, StreamPosition::Head, &work.mode).await?;
+    let mut reader = EventSource::open(factory, reading).await?;
     let mut sum = 0;
     for _ in 0..work.count() {
         sum += reader.next().await?.len();
@@ -101,7 +102,8 @@ async fn tail(
     work: &Work,
 ) -> Result<(Histogram, f64)> {
     let writer = factory.event_writer(stream, Raw).await?;
-    let mut reader = EventSource::open(factory, stream, StreamPosition::Tail, &work.mode).await?;
+    let reading = Reading::prepare(factory, stream, StreamPosition::Tail, &work.mode).await?;
+    let mut reader = EventSource::open(factory, reading).await?;
     let base = Instant::now();
     let total = (work.seconds * work.rate as f64) as u64;
     let ages = work.clone();

@@ -117,6 +117,7 @@ async fn soak(options: Options) -> Result<Vec<String>> {
 }
 
 async fn fill(options: &Options, target: Target, watch: &Watch) -> Result<()> {
+    watch.begin(Phase::Filling);
     let filling = Filling::fill(target).await?;
     watch.begin(Phase::Full);
     let held = filling.hold(options.full).await;

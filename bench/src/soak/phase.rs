@@ -22,14 +22,23 @@ pub(super) enum Phase {
     Attack,
     /// They have left.
     After,
-    /// The memory limit is reached.
+    /// One client writes as fast as it can, until the limit is reached.
+    Filling,
+    /// The limit of memory, or of the disk, is reached.
     Full,
-    /// What filled the memory was deleted.
+    /// What filled the server was deleted.
     Relieved,
 }
 
-const PHASES: [Phase; 6] =
-    [Phase::WarmUp, Phase::Quiet, Phase::Attack, Phase::After, Phase::Full, Phase::Relieved];
+const PHASES: [Phase; 7] = [
+    Phase::WarmUp,
+    Phase::Quiet,
+    Phase::Attack,
+    Phase::After,
+    Phase::Filling,
+    Phase::Full,
+    Phase::Relieved,
+];
 
 impl Phase {
     pub(super) fn name(self) -> &'static str {
@@ -38,6 +47,7 @@ impl Phase {
             Self::Quiet => "quiet",
             Self::Attack => "attack",
             Self::After => "after",
+            Self::Filling => "filling",
             Self::Full => "full",
             Self::Relieved => "relieved",
         }

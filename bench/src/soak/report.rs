@@ -17,6 +17,10 @@ const ALLOCATOR_SHARE: u64 = 8;
 /// The longest that a writer may wait for the refusal of an event when the server is full.
 const MAX_REFUSAL_US: f64 = 1_000_000.0;
 
+/// The phases that are reported.
+const MEASURED: [Phase; 6] =
+    [Phase::Quiet, Phase::Attack, Phase::After, Phase::Filling, Phase::Full, Phase::Relieved];
+
 /// Everything that a soak found.
 pub(super) struct Report<'a> {
     pub(super) options: &'a Options,
@@ -77,7 +81,7 @@ impl Report<'_> {
             "\n{:10} {:12} {:>9} {:>10} {:>10} {:>12} {:>12}",
             "phase", "wait", "count", "p50 us", "p99 us", "longest us", "peak MiB"
         );
-        for phase in [Phase::Quiet, Phase::Attack, Phase::After, Phase::Full, Phase::Relieved] {
+        for phase in MEASURED {
             for wait in Wait::ALL {
                 let waits = self.watch.waits(phase, wait);
                 if waits.count() == 0 {
@@ -137,8 +141,7 @@ impl Report<'_> {
         }
         let limit = self.options.memory_bytes().unwrap_or(u64::MAX >> 1);
         let allowed = (limit + BESIDE_THE_LIMIT + limit / ALLOCATOR_SHARE) >> 10;
-        let phases = [Phase::Quiet, Phase::Attack, Phase::After, Phase::Full, Phase::Relieved];
-        let peak = phases.map(|phase| self.memory.peak(phase)).into_iter().max().unwrap_or(0);
+        let peak = MEASURED.map(|phase| self.memory.peak(phase)).into_iter().max().unwrap_or(0);
         println!("memory: {} MiB at the peak, at most {} MiB", peak >> 10, allowed >> 10);
         if peak > allowed {
             broken.push(format!("{} MiB were resident of {} MiB", peak >> 10, allowed >> 10));
@@ -149,14 +152,17 @@ impl Report<'_> {
         if self.watch.waits(Phase::Attack, Wait::Refusal).count() > 0 {
             broken.push("clients that behave were refused under attack".to_owned());
         }
-        let refusals = self.watch.waits(Phase::Full, Wait::Refusal);
-        let longest = refusals.percentile_us(1.0);
-        if refusals.count() > 0 && longest > MAX_REFUSAL_US {
-            broken.push(format!("a refusal took {:.1} s", longest / 1e6));
-        }
-        let appends = self.watch.waits(Phase::Full, Wait::Append).percentile_us(1.0);
-        if appends > MAX_REFUSAL_US {
-            broken.push(format!("a writer heard nothing for {:.1} s when full", appends / 1e6));
+        for phase in [Phase::Filling, Phase::Full] {
+            let refusals = self.watch.waits(phase, Wait::Refusal);
+            let longest = refusals.percentile_us(1.0);
+            if refusals.count() > 0 && longest > MAX_REFUSAL_US {
+                broken.push(format!("a refusal took {:.1} s", longest / 1e6));
+            }
+            let appends = self.watch.waits(phase, Wait::Append).percentile_us(1.0);
+            if appends > MAX_REFUSAL_US {
+                let name = phase.name();
+                broken.push(format!("{name}: a writer heard nothing for {:.1} s", appends / 1e6));
+            }
         }
         broken
     }
