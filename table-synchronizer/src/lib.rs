@@ -52,5 +52,6 @@ pub use state::{
     StateSerializer, StateSynchronizer, StateUpdates,
 };
 pub use synchronizer::{
-    OuterMapEntry, SynchronizerConfig, TableChanges, TableState, TableSynchronizer, Update,
+    OuterMapEntry, SynchronizerConfig, TableChanges, TableMoment, TableState, TableSynchronizer,
+    Update,
 };

@@ -18,7 +18,9 @@ use super::{
         CLEANED_KEY, IDENTITY_KEY, Identity, Stored, WriterId, cleaned_value, entry_key,
         identity_value, receipt_key, receipt_value,
     },
-    machine::{Applied, Batch, Fenced, LocalCopy, Receipt, Sent, Step, UpdateMachine, Verdict},
+    machine::{
+        Applied, Batch, Fenced, LocalCopy, Receipt, Sent, Step, UpdateMachine, Verdict, is_restored,
+    },
 };
 use crate::{
     entry::{Condition, Entry, Put, Removal, Version},
@@ -165,13 +167,20 @@ impl Driver {
         };
         let mut wanted = vec![Bytes::from_static(IDENTITY_KEY), receipt_key(self.writer)];
         wanted.extend(keys.iter().map(|key| entry_key(key)));
+        let mut known = vec![self.copy.receipt(self.writer)];
+        known.extend(keys.iter().map(|key| self.copy.version(key)));
         let (read, found) =
             join(read_changes(table, &mut self.copy, end), table.read(wanted)).await;
-        let mut found = found?.into_iter();
+        let found = found?;
+        let versions = found.iter().skip(1).map(|entry| entry.as_ref().map(|it| it.version));
+        let is_restored =
+            known.into_iter().zip(versions).any(|(known, found)| is_restored(known, found, start));
+        let mut found = found.into_iter();
         let mut is_same = match found.next().flatten() {
             Some(entry) => Stored::read(&entry)? == Stored::Identity(self.copy.identity()),
             None => false,
         };
+        is_same &= !is_restored;
         if is_same && matches!(read, Ok(Progress::Read(changes)) if changes > 0) {
             // The changes may have been read later, and those of another table then.
             is_same = identity_of(table).await? == Some(self.copy.identity());
@@ -195,12 +204,12 @@ impl Driver {
             _ => {
                 let copy = load(table, &self.config).await?;
                 let is_other = copy.identity() != self.copy.identity();
-                if is_other && !self.has(SeededBug::KeepsWriters) {
+                if (is_other || is_restored) && !self.has(SeededBug::KeepsWriters) {
                     // A change that was sent to the table before may arrive at this one, and the
                     // receipt of its writer may have the same version there.
                     self.writer = new_writer();
                 }
-                self.copy = copy;
+                self.copy = copy.following(&self.copy);
                 self.is_in_doubt = false;
                 Ok(self.copy.entries().len())
             }

@@ -14,5 +14,5 @@ pub use self::{
     config::SynchronizerConfig,
     outer_maps::OuterMapEntry,
     table_synchronizer::{TableSynchronizer, Update},
-    view::{TableChanges, TableState},
+    view::{TableChanges, TableMoment, TableState},
 };

@@ -20,6 +20,10 @@ pub struct TableState<'s, K, V> {
     pub(super) codecs: &'s Codecs<K, V>,
 }
 
+/// A moment in what a synchronizer has known of its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableMoment(u64);
+
 /// The codecs of keys and values.
 #[derive(Debug, Clone)]
 pub(super) struct Codecs<K, V> {
@@ -114,6 +118,50 @@ impl<'s, K: Codec, V: Codec> TableState<'s, K, V> {
     /// decoded. An entry that has changed has another version.
     pub fn versions(&self) -> impl Iterator<Item = (&'s Bytes, Version)> + use<'s, K, V> {
         self.copy.entries().iter().map(|(key, held)| (key, held.version))
+    }
+
+    /// Returns the moment at which the entries are as they are known.
+    #[must_use]
+    pub fn moment(&self) -> TableMoment {
+        TableMoment(self.copy.logged())
+    }
+
+    /// Returns the encoded keys of the entries that have changed, appeared or gone since a moment
+    /// of this synchronizer; one may be among them several times. `None` means that this is not
+    /// known: the table was read from the beginning meanwhile, or much has changed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use std::collections::BTreeMap;
+    /// # use bytes::Bytes;
+    /// # use pravega_sdk_codec::Raw;
+    /// # use pravega_sdk_table_synchronizer::{TableError, TableMoment, TableState};
+    /// /// Keeps the lengths of all values.
+    /// fn follow(
+    ///     table: &TableState<'_, Raw, Raw>,
+    ///     since: TableMoment,
+    ///     lengths: &mut BTreeMap<Bytes, usize>,
+    /// ) -> Result<TableMoment, TableError> {
+    ///     let Some(changed) = table.changed_since(since) else {
+    ///         let all = table.entries().map(|entry| entry.map(|(key, value)| (key, value.len())));
+    ///         *lengths = all.collect::<Result<_, _>>()?;
+    ///         return Ok(table.moment());
+    ///     };
+    ///     for key in changed {
+    ///         match table.get(key.clone())? {
+    ///             Some(value) => lengths.insert(key.clone(), value.len()),
+    ///             None => lengths.remove(key),
+    ///         };
+    ///     }
+    ///     Ok(table.moment())
+    /// }
+    /// ```
+    pub fn changed_since(
+        &self,
+        moment: TableMoment,
+    ) -> Option<impl Iterator<Item = &'s Bytes> + use<'s, K, V>> {
+        self.copy.changed_since(moment.0)
     }
 
     /// Returns the entries, each decoded when it is reached.

@@ -499,3 +499,55 @@ async fn a_foreign_key_that_is_returned_with_an_absent_entry_changes_nothing() {
     table.fetch().await.unwrap();
     assert_eq!(entries(&table), pairs([("k", "v"), ("m", "v")]));
 }
+
+/// Replaces a table by one with the entries that it had earlier.
+async fn restore(factory: &ClientFactory, name: &ScopedKeyValueTable, entries: &[Entry]) {
+    let config = SynchronizerConfig::default();
+    TableSynchronizer::delete(factory.segment_context(), name, &config).await.unwrap();
+    let created = TableSegment::create(
+        factory.segment_context(),
+        name,
+        0.into(),
+        TableKind::Hash,
+        TableConfig::default(),
+    );
+    let (table, _) = created.await.unwrap();
+    let puts = entries.iter().map(|entry| Put::new(entry.key.clone(), entry.value.clone()));
+    table.put(puts).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_table_of_which_an_earlier_state_was_restored_is_read_again() {
+    let factory = factory().await;
+    // It is shorter than a client has read, or longer.
+    for count in [0, 60] {
+        let name = new_table(&factory).await;
+        let (mut one, mut other) = (open(&factory, &name).await, open(&factory, &name).await);
+        put(&mut one, "key", "early").await;
+        put(&mut other, "b", "early").await;
+        let backup = stored(&name).await;
+        for number in 0..40 {
+            put(&mut one, "key", &format!("late {number}")).await;
+        }
+        other.fetch().await.unwrap();
+        restore(&factory, &name, &backup).await;
+        let mut third = open(&factory, &name).await;
+        for number in 0..count {
+            put(&mut third, "third", &format!("{number}")).await;
+        }
+        let value = async |table: &mut Table| {
+            let seen = table.update(|changes| {
+                let value = changes.get("key")?;
+                changes.put("key", "next")?;
+                Ok(value)
+            });
+            seen.await.unwrap().into_inner().unwrap()
+        };
+        assert_eq!(value(&mut one).await, "early", "{count}");
+        assert_eq!(value(&mut other).await, "next", "{count}");
+        third.fetch().await.unwrap();
+        one.fetch().await.unwrap();
+        assert_eq!(entries(&one), entries(&third), "{count}");
+        assert_eq!(entries(&other), entries(&third), "{count}");
+    }
+}

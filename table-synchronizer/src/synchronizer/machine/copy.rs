@@ -5,7 +5,7 @@
 //! is going to clean away. So a client that has read up to a position misses a removal only if it
 //! finds a higher or equal version there, and then it reads the table again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use pravega_sdk_segment_client::seeded_bugs::{Bugs, SeededBug};
@@ -30,6 +30,10 @@ const MAX_RECEIPTS: usize = 2 * KEPT_RECEIPTS;
 /// a client that only reads would hold those of all writers that have ever been.
 const KNOWN_RECEIPTS: usize = 16 * KEPT_RECEIPTS;
 
+/// The number of changed entries that are known. A client that looks at them less often looks at all
+/// entries.
+const MAX_LOG: usize = 1024;
+
 /// An entry that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Held {
@@ -46,6 +50,9 @@ pub(crate) struct LocalCopy {
     removed: BTreeMap<Bytes, Version>,
     receipts: BTreeMap<WriterId, Version>,
     cleaned: Option<Cleaned>,
+    /// The keys of the entries that have changed last, and the number of all that ever have.
+    log: VecDeque<Bytes>,
+    logged: u64,
     /// Memory that the entries and removals take, and its limit.
     bytes: usize,
     max_bytes: usize,
@@ -85,6 +92,8 @@ impl LocalCopy {
             removed: BTreeMap::new(),
             receipts: BTreeMap::new(),
             cleaned: None,
+            log: VecDeque::new(),
+            logged: 0,
             bytes: 0,
             max_bytes,
             position,
@@ -96,6 +105,34 @@ impl LocalCopy {
     pub(crate) fn with_bugs(mut self, bugs: Bugs) -> Self {
         self.bugs = bugs;
         self
+    }
+
+    /// Goes on after another copy of the table, with whatever may have changed since.
+    pub(crate) fn following(mut self, before: &Self) -> Self {
+        self.log.clear();
+        self.logged = before.logged.wrapping_add(1);
+        self
+    }
+
+    /// Returns the number of changes of entries that this copy and those before it have seen.
+    pub(crate) fn logged(&self) -> u64 {
+        self.logged
+    }
+
+    /// Returns the keys of the entries that have changed after so many changes were seen, some
+    /// perhaps several times; `None` if that is not known.
+    pub(crate) fn changed_since(&self, logged: u64) -> Option<impl Iterator<Item = &Bytes> + '_> {
+        let count = usize::try_from(self.logged.checked_sub(logged)?).ok()?;
+        let skipped = self.log.len().checked_sub(count)?;
+        Some(self.log.iter().skip(skipped))
+    }
+
+    fn log(&mut self, key: &Bytes) {
+        if self.log.len() >= MAX_LOG {
+            self.log.pop_front();
+        }
+        self.log.push_back(key.clone());
+        self.logged = self.logged.wrapping_add(1);
     }
 
     pub(crate) fn bugs(&self) -> Bugs {
@@ -287,6 +324,7 @@ impl LocalCopy {
         self.forget(key);
         self.bytes += ENTRY_OVERHEAD + key.len() + value.map_or(0, <[u8]>::len);
         let key = Bytes::copy_from_slice(key);
+        self.log(&key);
         match value.map(Bytes::copy_from_slice) {
             Some(value) => drop(self.entries.insert(key, Held { value, version })),
             None => drop(self.removed.insert(key, version)),
@@ -294,7 +332,8 @@ impl LocalCopy {
     }
 
     fn forget(&mut self, key: &[u8]) {
-        if let Some(held) = self.entries.remove(key) {
+        if let Some((key, held)) = self.entries.remove_entry(key) {
+            self.log(&key);
             self.bytes = self.bytes.saturating_sub(ENTRY_OVERHEAD + key.len() + held.value.len());
         }
         if self.removed.remove(key).is_some() {
@@ -370,6 +409,15 @@ impl LocalCopy {
     pub(crate) fn handle_receipt_cleaned(&mut self, writer: WriterId) {
         self.receipts.remove(&writer);
     }
+}
+
+/// Returns true if the version of a key that is found cannot be in a table of which all changes up to
+/// `start` were applied, and in which the key had a known version before it was searched: the server
+/// has restored an earlier state of the table.
+pub(crate) fn is_restored(known: Option<Version>, found: Option<Version>, start: Offset) -> bool {
+    known.zip(found).is_some_and(|(known, found)| {
+        found < known || (found > known && Offset(found.get()) < start)
+    })
 }
 
 #[cfg(test)]
@@ -498,6 +546,52 @@ mod tests {
         assert_eq!((copy.position(), copy.end()), (Offset(200), Some(Offset(220))));
         copy.handle_unknown_change();
         assert_eq!(copy.end(), None);
+    }
+
+    #[test]
+    fn what_has_changed_is_known_since_a_moment_unless_that_is_long_ago_or_of_another_copy() {
+        let mut copy = new();
+        let changed = |copy: &LocalCopy, since| -> Option<Vec<Bytes>> {
+            copy.changed_since(since).map(|keys| keys.cloned().collect())
+        };
+        copy.apply(&entry("a", Some("1"), 10), None).unwrap();
+        let before = copy.logged();
+        assert_eq!(changed(&copy, before), Some(vec![]));
+        copy.apply(&entry("b", Some("1"), 20), None).unwrap();
+        copy.apply(&entry("b", Some("0"), 15), None).unwrap();
+        copy.apply(&entry("a", None, 30), None).unwrap();
+        let keys = changed(&copy, before).unwrap();
+        assert!(keys.contains(&"a".into()) && keys.contains(&"b".into()), "{keys:?}");
+        let removed = copy.logged();
+        copy.handle_absent(b"a", Offset(31));
+        assert_eq!(changed(&copy, removed), Some(vec![]), "a removal that is cleaned away");
+        copy.handle_absent(b"b", Offset(31));
+        assert_eq!(changed(&copy, removed), Some(vec!["b".into()]));
+        assert_eq!(changed(&copy, copy.logged() + 1), None, "it has not been yet");
+        for number in 0..2000 {
+            copy.apply(&entry(&format!("{number}"), Some(""), 100 + number), None).unwrap();
+        }
+        assert_eq!(changed(&copy, removed), None);
+        assert_eq!(changed(&copy, copy.logged() - 1024).unwrap().len(), 1024);
+        let again = new().following(&copy);
+        assert_eq!(changed(&again, copy.logged()), None);
+        assert_eq!(changed(&again, again.logged()), Some(vec![]));
+    }
+
+    #[test]
+    fn a_version_that_goes_back_or_is_one_of_a_missed_change_is_of_a_restored_table() {
+        let start = Offset(40);
+        let is_restored = |known: Option<i64>, found: Option<i64>| {
+            is_restored(known.map(version), found.map(version), start)
+        };
+        for (known, found) in [(20, 19), (20, 21), (20, 39), (60, 20), (60, 59)] {
+            assert!(is_restored(Some(known), Some(found)), "{known} and {found}");
+        }
+        for (known, found) in [(20, 20), (20, 40), (60, 60), (60, 70)] {
+            assert!(!is_restored(Some(known), Some(found)), "{known} and {found}");
+        }
+        // It was removed and cleaned away, or added.
+        assert!(!is_restored(Some(20), None) && !is_restored(None, Some(20)));
     }
 
     #[test]

@@ -7,6 +7,6 @@ mod update;
 
 pub(crate) use self::{
     batch::{Batch, Reads},
-    copy::{Applied, Held, LocalCopy},
+    copy::{Applied, Held, LocalCopy, is_restored},
     update::{Fenced, Receipt, Sent, Step, UpdateMachine, Verdict},
 };
