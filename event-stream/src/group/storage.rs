@@ -25,6 +25,8 @@ pub enum GroupStorage {
     /// deletions fail with a `NumberFormatException` that says why, and what they write is not
     /// read. Leases are beside the mark.
     ///
+    /// A change is read by each reader as the pages that changed, whatever the size of the group.
+    ///
     /// The table is one table segment, which no controller lists. It is deleted with the group by
     /// this client. A deletion by another client of the controller, such as one of REST, and that
     /// of the scope leave it: readers find the group deleted, and a later group of its name has

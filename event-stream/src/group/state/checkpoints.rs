@@ -30,9 +30,9 @@ pub struct CheckpointState {
     /// The readers that have not answered, of each checkpoint that is not complete.
     pub(super) waiting: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
     /// The positions known of each checkpoint that was not removed.
-    pub(super) positions: BTreeMap<Arc<str>, Positions>,
+    pub(super) positions: BTreeMap<Arc<str>, Arc<Positions>>,
     /// The positions of the last checkpoint that was completed and is not silent.
-    pub(super) last: Option<Positions>,
+    pub(super) last: Option<Arc<Positions>>,
     pub(super) is_last_published: bool,
     /// Number of positions, and of readers that have not answered.
     size: usize,
@@ -56,12 +56,12 @@ impl CheckpointState {
     pub(super) fn new(
         order: Vec<Arc<str>>,
         waiting: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
-        positions: BTreeMap<Arc<str>, Positions>,
-        last: Option<Positions>,
+        positions: BTreeMap<Arc<str>, Arc<Positions>>,
+        last: Option<Arc<Positions>>,
         is_last_published: bool,
     ) -> Self {
         let readers: usize = waiting.values().map(BTreeSet::len).sum();
-        let size = readers + positions.values().map(BTreeMap::len).sum::<usize>();
+        let size = readers + positions.values().map(|known| known.len()).sum::<usize>();
         Self { order, waiting, positions, last, is_last_published, size }
     }
 
@@ -102,19 +102,19 @@ impl CheckpointState {
     /// removed.
     #[must_use]
     pub fn completed(&self, checkpoint: &str) -> Option<&BTreeMap<ScopedSegment, SegmentOffset>> {
-        self.positions.get(checkpoint).filter(|_| self.is_complete(checkpoint))
+        self.known(checkpoint).filter(|_| self.is_complete(checkpoint))
     }
 
     /// Returns the positions known of a checkpoint, which may wait for more.
     #[must_use]
     pub fn known(&self, checkpoint: &str) -> Option<&BTreeMap<ScopedSegment, SegmentOffset>> {
-        self.positions.get(checkpoint)
+        self.positions.get(checkpoint).map(|known| &**known)
     }
 
     /// Returns the positions of the last complete checkpoint that is not silent.
     #[must_use]
     pub fn last_completed(&self) -> Option<&BTreeMap<ScopedSegment, SegmentOffset>> {
-        self.last.as_ref()
+        self.last.as_deref()
     }
 
     /// Returns true if the controller knows the positions of the last complete checkpoint.
@@ -154,7 +154,7 @@ impl CheckpointState {
         if !readers.is_empty() {
             self.waiting.insert(checkpoint.clone(), readers);
         }
-        self.positions.insert(checkpoint.clone(), known);
+        self.positions.insert(checkpoint.clone(), Arc::new(known));
         self.order.push(checkpoint);
         Ok(())
     }
@@ -174,7 +174,7 @@ impl CheckpointState {
         let is_complete = readers.is_empty();
         let positions = self.positions.entry(checkpoint.clone()).or_default();
         let before = positions.len();
-        positions.extend(offsets);
+        Arc::make_mut(positions).extend(offsets);
         self.size += positions.len() - before;
         self.size -= 1;
         if is_complete {
@@ -187,17 +187,20 @@ impl CheckpointState {
         Ok(())
     }
 
-    /// A reader leaves the group: all checkpoints that wait for it have its last position.
-    pub(super) fn remove_reader(&mut self, reader: &Arc<str>, offsets: &Positions) {
+    /// Returns the checkpoints that wait for a reader, in the order of their creation, so that the
+    /// newest that completes is the last. A name may be among them twice.
+    pub(super) fn waiting_for_reader(&self, reader: &str) -> Vec<Arc<str>> {
         let waits = |name: &&Arc<str>| {
             self.waiting.get(*name).is_some_and(|readers| readers.contains(reader))
         };
-        // In the order of their creation, so that the newest that completes is the last.
-        let names = self.order.iter().chain(self.waiting.keys());
-        let pending: Vec<Arc<str>> = names.filter(waits).cloned().collect();
-        for checkpoint in pending {
+        self.order.iter().chain(self.waiting.keys()).filter(waits).cloned().collect()
+    }
+
+    /// A reader leaves the group: all checkpoints that wait for it have its last position.
+    pub(super) fn remove_reader(&mut self, reader: &Arc<str>, offsets: &Positions) {
+        for checkpoint in self.waiting_for_reader(reader) {
             let offsets = offsets.iter().map(|(segment, offset)| (segment.clone(), *offset));
-            // A name that is in the order twice is answered the first time.
+            // A name that is among them twice is answered the first time.
             let _ = self.answer(&checkpoint, reader, offsets);
         }
     }

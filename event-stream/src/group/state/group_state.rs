@@ -12,8 +12,9 @@ use pravega_sdk_types::{
 use super::{
     checkpoints::CheckpointState,
     configuration::StoredConfiguration,
+    future_segments::{FutureSegments, Pending},
     init::GroupInit,
-    segment_offsets::{GroupSegment, SegmentOffsets},
+    segment_offsets::SegmentOffsets,
 };
 
 /// The state of a reader group: which reader has which segment, from which offset on, and the
@@ -48,46 +49,6 @@ pub(crate) enum Adoption {
     OtherGroup,
 }
 
-/// Segments whose predecessors were not all read to their ends, in the order in which they were
-/// added, each with the predecessors that are left.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct FutureSegments {
-    pub(super) entries: Vec<FutureSegment>,
-    known: BTreeSet<ScopedSegment>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct FutureSegment {
-    pub(super) segment: GroupSegment,
-    pub(super) predecessors: BTreeSet<SegmentId>,
-}
-
-impl FutureSegments {
-    /// Adds a segment, unless it is among them.
-    pub(super) fn add(&mut self, segment: GroupSegment, predecessors: BTreeSet<SegmentId>) {
-        if self.known.insert(segment.segment.clone()) {
-            self.entries.push(FutureSegment { segment, predecessors });
-        }
-    }
-
-    /// A segment was read to its end. Takes out the segments that wait for no other.
-    pub(super) fn complete(&mut self, id: SegmentId) -> Vec<GroupSegment> {
-        let mut begun = Vec::new();
-        self.entries.retain_mut(|entry| {
-            entry.predecessors.remove(&id);
-            let is_left = !entry.predecessors.is_empty();
-            if !is_left {
-                begun.push(entry.segment.clone());
-            }
-            is_left
-        });
-        for segment in &begun {
-            self.known.remove(&segment.segment);
-        }
-        begun
-    }
-}
-
 impl ReaderGroupState {
     /// Creates the state of a group without readers.
     #[must_use]
@@ -95,15 +56,26 @@ impl ReaderGroupState {
         let GroupInit { configuration, segments, ends, is_updating_configuration } = init;
         let unassigned: SegmentOffsets = segments.into_iter().collect();
         Self {
+            last_read: unassigned.clone(),
+            unassigned,
+            ends: ends.into_iter().collect(),
+            is_updating_configuration,
+            ..Self::empty(configuration)
+        }
+    }
+
+    /// Creates a state without readers and segments.
+    pub(super) fn empty(configuration: StoredConfiguration) -> Self {
+        Self {
             configuration,
             checkpoints: CheckpointState::default(),
             lags: BTreeMap::new(),
             future: FutureSegments::default(),
             assigned: BTreeMap::new(),
-            last_read: unassigned.clone(),
-            unassigned,
-            ends: ends.into_iter().collect(),
-            is_updating_configuration,
+            unassigned: SegmentOffsets::default(),
+            last_read: SegmentOffsets::default(),
+            ends: BTreeMap::new(),
+            is_updating_configuration: false,
         }
     }
 
@@ -189,9 +161,9 @@ impl ReaderGroupState {
     pub fn future(
         &self,
     ) -> impl Iterator<Item = (&ScopedSegment, Option<KeyRange>, &BTreeSet<SegmentId>)> + '_ {
-        self.future.entries.iter().map(|FutureSegment { segment, predecessors }| {
-            (&segment.segment, segment.range, predecessors)
-        })
+        self.future
+            .iter()
+            .map(|(segment, Pending { range, predecessors })| (segment, *range, predecessors))
     }
 
     /// Returns the number of segments that are assigned or without a reader.
@@ -249,7 +221,7 @@ impl ReaderGroupState {
     /// Returns true if all segments were read to their ends and have no successors.
     #[must_use]
     pub fn is_at_end(&self) -> bool {
-        self.future.entries.is_empty()
+        self.future.is_empty()
             && self.unassigned.is_empty()
             && self.assigned.values().all(SegmentOffsets::is_empty)
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! group_state   configuration, assigned, unassigned and future segments, checkpoints
 //! apply         what each update does to it
+//! journal       what updates have changed in it, to store or to undo that
 //! fair_share    what a reader should take or give back by it
 //! serial        the bytes of Java's client
 //! entries       the state as entries, of which an update changes few
@@ -13,8 +14,11 @@ mod checkpoints;
 mod configuration;
 mod entries;
 mod fair_share;
+mod future_segments;
 mod group_state;
 mod init;
+mod journal;
+mod ordered;
 mod segment_offsets;
 mod serial;
 #[cfg(test)]
@@ -33,6 +37,6 @@ pub use self::{
     update_error::GroupUpdateError,
 };
 pub(crate) use self::{
-    entries::{Basis, EntryChanges, StoredEntries},
+    entries::{Basis, EntryChanges, Refreshed, StageError, StoredState},
     group_state::Adoption,
 };

@@ -1,8 +1,8 @@
 //! Segments with an offset in each, in the order in which they were added.
 
-use std::collections::BTreeMap;
-
 use pravega_sdk_types::{KeyRange, ScopedSegment, SegmentOffset};
+
+use super::ordered::{Numbered, Ordered};
 
 /// A segment, and its part of the key space if it is known. Groups know it for segments that a
 /// scale created, and not for those with which they begin.
@@ -36,107 +36,102 @@ impl From<ScopedSegment> for GroupSegment {
 /// assert_eq!(offsets.get(&segment), Some(SegmentOffset::At(Offset(7))));
 /// # Ok::<(), pravega_sdk_types::NameError>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SegmentOffsets {
-    entries: BTreeMap<ScopedSegment, Entry>,
-    /// The segments by the numbers of their entries, which rise.
-    order: BTreeMap<u64, ScopedSegment>,
-    next: u64,
+    segments: Ordered<RangedOffset>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    number: u64,
-    range: Option<KeyRange>,
-    offset: SegmentOffset,
+/// The range of a segment, and an offset in it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct RangedOffset {
+    pub(super) range: Option<KeyRange>,
+    pub(super) offset: SegmentOffset,
 }
 
 impl SegmentOffsets {
     /// Sets the offset of a segment, which is added if it is not among them.
     pub fn insert(&mut self, segment: GroupSegment, offset: SegmentOffset) {
         if !self.replace(&segment.segment, offset) {
-            self.add(segment, offset);
+            self.insert_if_absent(segment, offset);
         }
     }
 
     /// Adds a segment, unless it is among them.
     pub fn insert_if_absent(&mut self, segment: GroupSegment, offset: SegmentOffset) {
-        if !self.contains(&segment.segment) {
-            self.add(segment, offset);
-        }
+        let GroupSegment { segment, range } = segment;
+        self.segments.add(segment, RangedOffset { range, offset });
     }
 
     /// Sets the offset of a segment. Returns false if it is not among them.
     pub fn replace(&mut self, segment: &ScopedSegment, offset: SegmentOffset) -> bool {
-        let entry = self.entries.get_mut(segment);
+        let entry = self.segments.get_mut(segment);
         entry.map(|entry| entry.offset = offset).is_some()
     }
 
     /// Takes a segment out.
     pub fn remove(&mut self, segment: &ScopedSegment) -> Option<(GroupSegment, SegmentOffset)> {
-        let (segment, entry) = self.entries.remove_entry(segment)?;
-        self.order.remove(&entry.number);
-        Some((GroupSegment { segment, range: entry.range }, entry.offset))
+        let (segment, RangedOffset { range, offset }) = self.segments.remove(segment)?;
+        Some((GroupSegment { segment, range }, offset))
     }
 
     /// Returns the offset in a segment.
     #[must_use]
     pub fn get(&self, segment: &ScopedSegment) -> Option<SegmentOffset> {
-        self.entries.get(segment).map(|entry| entry.offset)
+        self.ranged(segment).map(|entry| entry.offset)
     }
 
     /// Returns the range of a segment and the offset in it.
-    pub(super) fn ranged(
-        &self,
-        segment: &ScopedSegment,
-    ) -> Option<(Option<KeyRange>, SegmentOffset)> {
-        self.entries.get(segment).map(|entry| (entry.range, entry.offset))
+    pub(super) fn ranged(&self, segment: &ScopedSegment) -> Option<RangedOffset> {
+        self.segments.get(segment).copied()
+    }
+
+    /// Returns the entry of a segment, with its place in the order.
+    pub(super) fn numbered(&self, segment: &ScopedSegment) -> Option<&Numbered<RangedOffset>> {
+        self.segments.numbered(segment)
+    }
+
+    /// Puts a segment in a place of the order.
+    pub(super) fn place(&mut self, segment: ScopedSegment, entry: Numbered<RangedOffset>) {
+        self.segments.place(segment, entry);
+    }
+
+    /// Puts a segment back as it was.
+    pub(super) fn restore(
+        &mut self,
+        segment: ScopedSegment,
+        entry: Option<Numbered<RangedOffset>>,
+    ) {
+        self.segments.restore(segment, entry);
     }
 
     /// Returns true if a segment is among them.
     #[must_use]
     pub fn contains(&self, segment: &ScopedSegment) -> bool {
-        self.entries.contains_key(segment)
+        self.segments.contains(segment)
     }
 
     /// Returns the number of segments.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.segments.len()
     }
 
     /// Returns true if there is no segment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.segments.is_empty()
     }
 
     /// Returns the segments, their ranges and their offsets, in the order in which they were added.
     pub fn iter(
         &self,
     ) -> impl Iterator<Item = (&ScopedSegment, Option<KeyRange>, SegmentOffset)> + '_ {
-        self.order.values().filter_map(|segment| {
-            self.entries.get(segment).map(|entry| (segment, entry.range, entry.offset))
-        })
+        self.segments.iter().map(|(segment, entry)| (segment, entry.range, entry.offset))
     }
 
     /// Returns the segments, in the order in which they were added.
     pub fn segments(&self) -> impl Iterator<Item = &ScopedSegment> + '_ {
-        self.order.values()
-    }
-
-    fn add(&mut self, segment: GroupSegment, offset: SegmentOffset) {
-        let GroupSegment { segment, range } = segment;
-        self.order.insert(self.next, segment.clone());
-        self.entries.insert(segment, Entry { number: self.next, range, offset });
-        self.next += 1;
-    }
-}
-
-impl PartialEq for SegmentOffsets {
-    /// Two are the same if they have the same segments, ranges and offsets in the same order.
-    fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
+        self.segments.segments()
     }
 }
 

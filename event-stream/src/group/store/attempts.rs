@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 
-use super::super::state::{GroupUpdate, ReaderGroupState, StoredEntries};
+use super::super::state::{GroupUpdate, ReaderGroupState, StoredState};
 
 thread_local! {
     static ATTEMPTS: RefCell<Option<Vec<TableAttempt>>> = const { RefCell::new(None) };
@@ -37,7 +37,7 @@ pub fn take_table_attempts() -> Vec<TableAttempt> {
 pub fn state_of_entries(
     entries: impl IntoIterator<Item = (Bytes, Bytes)>,
 ) -> Option<ReaderGroupState> {
-    StoredEntries::read(entries).ok()?.map(|(_, state)| state)
+    StoredState::read(entries).ok()?.map(|stored| stored.state().clone())
 }
 
 /// Notes an attempt, if they are kept.

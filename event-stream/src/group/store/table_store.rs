@@ -1,14 +1,14 @@
 //! The state of a group in a table.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use bytes::Bytes;
 use pravega_sdk_codec::Raw;
 use pravega_sdk_controller_client::Deletion;
 use pravega_sdk_segment_client::context::SegmentContext;
 use pravega_sdk_table_synchronizer::{
-    StateConfig, StateError, SynchronizerConfig, TableChanges, TableError, TableState,
-    TableSynchronizer, Update, Version,
+    StateConfig, StateError, SynchronizerConfig, TableChanges, TableError, TableMoment, TableState,
+    TableSynchronizer, Update,
 };
 use pravega_sdk_types::{
     ErrorKind, Failure, Outcome, ScopedReaderGroup, SegmentId, serial::SerialError,
@@ -16,8 +16,11 @@ use pravega_sdk_types::{
 use uuid::Uuid;
 
 use super::super::state::{
-    Adoption, Basis, EntryChanges, GroupInit, GroupUpdate, ReaderGroupState, StoredEntries,
+    Adoption, Basis, EntryChanges, GroupInit, GroupUpdate, GroupUpdateError, ReaderGroupState,
+    Refreshed, StageError, StoredState,
 };
+#[cfg(feature = "testing")]
+use super::attempts::note;
 
 /// A table with the entries of the state of a group.
 pub(super) struct TableStore {
@@ -28,9 +31,9 @@ pub(super) struct TableStore {
 /// The state that the entries of a table are.
 #[derive(Default)]
 struct Held {
-    /// The versions of the entries that were read.
-    versions: Vec<(Bytes, Version)>,
-    current: Option<(StoredEntries, ReaderGroupState)>,
+    current: Option<StoredState>,
+    /// When the entries were as the state is; `None` if it was never read.
+    moment: Option<TableMoment>,
 }
 
 /// Returns the segment of the table of a group. A group that is deleted and created again has
@@ -92,19 +95,22 @@ impl TableStore {
         let config = config.with_segment(segment);
         let opened = TableSynchronizer::open(context, &name, Raw, Raw, config).await;
         let mut store = Self { table: opened.map_err(failed)?, held: Held::default() };
-        let (updates, first) =
-            ([GroupUpdate::Init(init.clone())], ReaderGroupState::new(init.clone()));
-        let none = StoredEntries::default();
         let held = &mut store.held;
         let created = store.table.update(|changes| {
             held.refresh(&changes.known())?;
-            let stored = match &held.current {
-                None => &none,
+            let updates = [GroupUpdate::Init(init.clone())];
+            match &mut held.current {
+                None => {
+                    let first = StoredState::first(init).map_err(unstorable)?;
+                    make(changes, &updates, first)
+                }
                 // Of a client that ended before the group had a mark.
-                Some((stored, state)) if is_earlier(state, init) => stored,
-                Some(_) => return Ok(()),
-            };
-            stage(changes, stored, &updates, &first)
+                Some(stored) if is_earlier(stored.state(), init) => {
+                    let staged = stage(changes, stored, &updates)?;
+                    make(changes, &updates, staged)
+                }
+                Some(_) => Ok(()),
+            }
         });
         created.await.map_err(failed)?;
         store.held.refresh(&store.table.state())?;
@@ -113,7 +119,7 @@ impl TableStore {
 
     /// Returns the copy of the state.
     pub(super) fn state(&self) -> Option<&ReaderGroupState> {
-        self.held.current.as_ref().map(|(_, state)| state)
+        self.held.current.as_ref().map(StoredState::state)
     }
 
     pub(super) async fn fetch(&mut self) -> Result<(), StateError> {
@@ -129,15 +135,12 @@ impl TableStore {
         let held = &mut self.held;
         let updated = self.table.update(|changes| {
             held.refresh(&changes.known())?;
-            let Some((stored, state)) = &held.current else { return Err(without_state().into()) };
+            let Some(stored) = &mut held.current else { return Err(without_state().into()) };
             let mut updates = Vec::new();
-            let result = prepare(state, &mut updates);
+            let result = prepare(stored.state(), &mut updates);
             if !updates.is_empty() {
-                let mut after = state.clone();
-                for update in updates.iter().cloned() {
-                    after.apply(update).map_err(unfit)?;
-                }
-                stage(changes, stored, &updates, &after)?;
+                let staged = stage(changes, stored, &updates)?;
+                make(changes, &updates, staged)?;
             }
             Ok(result)
         });
@@ -153,16 +156,24 @@ impl TableStore {
 }
 
 impl Held {
-    /// Reads the entries again if they have changed.
+    /// Follows the changes of the entries, or reads all of them if those are not known.
     fn refresh(&mut self, table: &TableState<'_, Raw, Raw>) -> Result<(), Failure> {
-        let known = self.versions.iter().map(|(key, version)| (key, *version));
-        if table.versions().eq(known) {
-            return Ok(());
+        if let (Some(moment), Some(stored)) = (self.moment, &mut self.current)
+            && let Some(changed) = table.changed_since(moment)
+        {
+            let keys: BTreeSet<&Bytes> = changed.collect();
+            let read = |key: &Bytes| Ok((key.clone(), table.get(key.clone()).map_err(of_table)?));
+            let changed = keys.into_iter().map(read).collect::<Result<Vec<_>, Failure>>()?;
+            if stored.refresh(changed).map_err(corrupt)? == Refreshed::Done {
+                self.moment = Some(table.moment());
+                return Ok(());
+            }
         }
+        // It may be between two states of the group.
+        (self.current, self.moment) = (None, None);
         let entries: Result<Vec<(Bytes, Bytes)>, TableError> = table.entries().collect();
-        let read = StoredEntries::read(entries.map_err(of_table)?).map_err(corrupt)?;
-        self.versions = table.versions().map(|(key, version)| (key.clone(), version)).collect();
-        self.current = read;
+        self.current = StoredState::read(entries.map_err(of_table)?).map_err(corrupt)?;
+        self.moment = Some(table.moment());
         Ok(())
     }
 }
@@ -174,20 +185,29 @@ fn is_earlier(state: &ReaderGroupState, init: &GroupInit) -> bool {
     state.readers().len() == 0 && state.adoption(configuration) == Adoption::Newer
 }
 
-/// Changes the entries of a table to those of the state after some updates.
+/// Returns the changes of the entries of a table that some updates make.
 fn stage(
-    table: &mut TableChanges<'_, Raw, Raw>,
-    stored: &StoredEntries,
+    table: &TableChanges<'_, Raw, Raw>,
+    stored: &mut StoredState,
     updates: &[GroupUpdate],
-    after: &ReaderGroupState,
+) -> Result<EntryChanges, Failure> {
+    let known = table.known();
+    // No codec refuses bytes.
+    let current = |key: &Bytes| known.get(key.clone()).ok().flatten();
+    stored.stage(updates, current).map_err(|error| match error {
+        StageError::Unfit(error) => unfit(error),
+        StageError::Unstorable(error) => unstorable(error),
+    })
+}
+
+/// Changes the entries of a table.
+fn make(
+    table: &mut TableChanges<'_, Raw, Raw>,
+    updates: &[GroupUpdate],
+    changes: EntryChanges,
 ) -> Result<(), TableError> {
-    let changes = stored.changes(updates, after);
-    let EntryChanges { changes, basis } = changes.map_err(|error| {
-        Failure::new(ErrorKind::InvalidArgument, Outcome::NotApplied, "it cannot be encoded")
-            .with_source(error)
-    })?;
-    #[cfg(feature = "testing")]
-    super::attempts::note(updates, &changes);
+    let EntryChanges { changes, basis } = changes;
+    note(updates, &changes);
     if basis == Basis::All {
         // The whole table counts as looked at.
         let _ = table.len();
@@ -200,6 +220,14 @@ fn stage(
         }
     }
     Ok(())
+}
+
+#[cfg(not(feature = "testing"))]
+fn note(_: &[GroupUpdate], _: &[(Bytes, Option<Bytes>)]) {}
+
+fn unstorable(error: SerialError) -> Failure {
+    Failure::new(ErrorKind::InvalidArgument, Outcome::NotApplied, "it cannot be encoded")
+        .with_source(error)
 }
 
 fn failed(error: TableError) -> StateError {
@@ -215,7 +243,7 @@ fn corrupt(error: SerialError) -> Failure {
     Failure::new(ErrorKind::Corrupt, Outcome::NotApplied, detail).with_source(error)
 }
 
-fn unfit(error: super::super::state::GroupUpdateError) -> Failure {
+fn unfit(error: GroupUpdateError) -> Failure {
     let detail = "an update does not fit the state";
     Failure::new(ErrorKind::Corrupt, Outcome::NotApplied, detail).with_source(error)
 }

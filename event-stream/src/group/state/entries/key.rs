@@ -54,14 +54,6 @@ impl EntryKey {
         }
     }
 
-    /// Returns the set of which the entry is.
-    pub(super) fn set(&self) -> Option<SetNumber> {
-        match self {
-            Self::Page(list, _) => list.set(),
-            _ => None,
-        }
-    }
-
     pub(super) fn to_bytes(&self, incarnation: Incarnation) -> Bytes {
         let mut to = BytesMut::new();
         to.put_u64(incarnation);

@@ -25,13 +25,32 @@
 //! How far a segment was read is beside its assignment, so that the report of a reader changes
 //! entries that are its own.
 
+//!
+//! ```text
+//! stored      the state, which follows changes of its entries
+//! changes     the entries that updates of it change
+//!  ├ touched  the parts that are stored again
+//!  └ index    in which entry each part is, and the new values of entries
+//!     ├ places, draft    the pages of a list, and changes of them
+//!     └ page, items, names, head, key    bytes
+//! ```
+//!
+//! Only the pages that a change is about are decoded and encoded, so its cost does not grow with the
+//! state.
+
 mod changes;
-mod content;
+mod draft;
+mod head;
+mod index;
+mod items;
 mod key;
+mod names;
 mod page;
+mod places;
 mod stored;
+mod touched;
 
 pub(crate) use self::{
-    changes::{Basis, EntryChanges},
-    stored::StoredEntries,
+    changes::{Basis, EntryChanges, StageError},
+    stored::{Refreshed, StoredState},
 };

@@ -22,7 +22,7 @@ impl CheckpointState {
             write_positions(to, positions)
         })?;
         // No positions mean that there is none.
-        write_positions(&mut first, self.last.as_ref().unwrap_or(&Positions::new()))?;
+        write_positions(&mut first, self.last.as_deref().unwrap_or(&Positions::new()))?;
         write_bool(&mut second, self.is_last_published);
         let mut writer = SerialWriter::new();
         writer.versioned(0, &[first, second])?;
@@ -38,7 +38,8 @@ impl CheckpointState {
             let readers = from.collection(read_text)?;
             Ok((name, readers.into_iter().collect()))
         })?;
-        let positions = first.collection(|from| Ok((read_text(from)?, read_positions(from)?)))?;
+        let positions =
+            first.collection(|from| Ok((read_text(from)?, Arc::new(read_positions(from)?))))?;
         let last = Some(read_positions(&mut first)?).filter(|last| !last.is_empty());
         let is_last_published = match revisions.get(1) {
             Some(mut second) => read_bool(&mut second)?,
@@ -47,7 +48,7 @@ impl CheckpointState {
         };
         let waiting: BTreeMap<Arc<str>, _> = waiting.into_iter().collect();
         let positions = positions.into_iter().collect();
-        Ok(Self::new(order, waiting, positions, last, is_last_published))
+        Ok(Self::new(order, waiting, positions, last.map(Arc::new), is_last_published))
     }
 }
 

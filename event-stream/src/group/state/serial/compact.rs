@@ -14,7 +14,8 @@ use super::{
     super::{
         checkpoints::CheckpointState,
         configuration::StoredConfiguration,
-        group_state::{FutureSegments, ReaderGroupState},
+        future_segments::FutureSegments,
+        group_state::ReaderGroupState,
         segment_offsets::{GroupSegment, SegmentOffsets},
     },
     parts::{
@@ -47,10 +48,10 @@ impl ReaderGroupState {
             to.i64(*lag);
             Ok(())
         })?;
-        let future = &self.future.entries;
-        write_all(&mut to, future.len(), future, |to, entry| {
-            write_segment(to, &entry.segment.segment)?;
-            write_ids(to, entry.predecessors.len(), entry.predecessors.iter().copied())
+        let future = &self.future;
+        write_all(&mut to, future.len(), future.iter(), |to, (segment, pending)| {
+            write_segment(to, segment)?;
+            write_ids(to, pending.predecessors.len(), pending.predecessors.iter().copied())
         })?;
         write_all(&mut to, self.assigned.len(), &self.assigned, |to, (reader, segments)| {
             to.utf(reader)?;
@@ -64,9 +65,9 @@ impl ReaderGroupState {
 
     /// Returns the ranges of all segments.
     fn ranges(&self) -> Ranges {
-        let future = self.future.entries.iter();
+        let future = self.future.iter();
         let mut ranges: Ranges =
-            future.map(|entry| (entry.segment.segment.clone(), entry.segment.range)).collect();
+            future.map(|(segment, pending)| (segment.clone(), pending.range)).collect();
         let others = self.assigned.values().chain([&self.unassigned, &self.last_read]);
         for (segment, range, _) in others.flat_map(SegmentOffsets::iter) {
             ranges.insert(segment.clone(), range);
