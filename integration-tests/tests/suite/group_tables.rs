@@ -9,7 +9,7 @@ use pravega_sdk_event_stream::{
     codec::{Raw, Utf8},
     group::{
         GroupHandleConfig, GroupReader, GroupReaderConfig, GroupStorage, GroupStore, GroupUpdate,
-        ReaderGroup,
+        ReaderGroup, ReaderGroupState,
     },
 };
 use pravega_sdk_integration_tests::harness::{
@@ -19,11 +19,13 @@ use pravega_sdk_integration_tests::harness::{
     through::{store_of, through},
 };
 use pravega_sdk_table_synchronizer::{
-    RevisionedStream, RevisionedStreamConfig, StateConfig, SynchronizerConfig, TableSynchronizer,
+    RevisionedStream, RevisionedStreamConfig, StateConfig, SynchronizerConfig, TableChanges,
+    TableSynchronizer,
 };
 use pravega_sdk_types::{
     ErrorKind, Outcome, ReaderGroupConfiguration, ScopedReaderGroup, ScopedStream, SegmentId,
 };
+use pravega_sdk_wire_protocol::{WireCommand, codes::FailureCode, commands::ErrorMessage};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
@@ -185,6 +187,134 @@ async fn a_creator_that_ends_before_the_mark_leaves_nothing_in_the_way() {
     let (created, creation) = create(&factory, &other, &stream).await;
     assert_eq!((creation, created.storage()), (Creation::Created, GroupStorage::Table));
     assert_eq!(created.describe().await.unwrap().unassigned.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_a_creator_that_ended_before_the_mark_is_deleted_with_its_group() {
+    let (factory, stream, _) = group_in_table(1).await;
+    let other: ScopedReaderGroup = format!("{}/other", stream.scope()).parse().unwrap();
+    let first = configuration(&stream).with_identity(Uuid::new_v4(), Some(0));
+    let id = factory.controller().create_reader_group(&other, &first).await.unwrap().id();
+    let open_table = async |id: Uuid| {
+        let (context, config) = (factory.segment_context(), table_config(id));
+        TableSynchronizer::open(context, &other.state_table(), Raw, Raw, config).await.unwrap()
+    };
+    drop(open_table(id).await);
+    // A client that opens the group gives it its state, and knows of no table.
+    let opened = factory.reader_group(&other).await.unwrap();
+    assert_eq!(opened.storage(), GroupStorage::Stream);
+    assert!(has_table(&factory, &other, id).await);
+    assert_eq!(opened.delete().await.unwrap(), Deletion::Deleted);
+    assert!(!has_table(&factory, &other, id).await);
+    // So does a client that has only the name.
+    let id = factory.controller().create_reader_group(&other, &first).await.unwrap().id();
+    drop(open_table(id).await);
+    assert_eq!(factory.delete_reader_group(&other).await.unwrap(), Deletion::Deleted);
+    assert!(!has_table(&factory, &other, id).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creator_that_is_slower_than_the_deletion_of_its_group_leaves_no_table() {
+    let (factory, stream, _) = group_in_table(1).await;
+    let other: ScopedReaderGroup = format!("{}/other", stream.scope()).parse().unwrap();
+    let first = configuration(&stream).with_identity(Uuid::new_v4(), Some(0));
+    let id = factory.controller().create_reader_group(&other, &first).await.unwrap().id();
+    let state = other.state_stream();
+    let store = store_of(&factory, &state).await;
+    let text = state.stream().to_string();
+    let is_mark = move |frame: &Frame| {
+        let command = format!("{:?}", frame.command);
+        frame.sender == Sender::Client && command.contains("SetupAppend") && command.contains(&text)
+    };
+    let holds = is_mark.clone();
+    let rule = move |frame: &Frame| if holds(frame) { Fate::Hold } else { Fate::Forward };
+    let proxy = FrameProxy::start(store, rule).await;
+    let (context, name) = (through(&factory, proxy.address()), other.clone());
+    let creating = tokio::spawn(async move {
+        let config = in_table().with_timeout(Duration::from_secs(20));
+        ReaderGroup::create_if_absent(context, &name, &configuration(&stream), config).await
+    });
+    let connection = proxy.wait_for("the mark is on its way", is_mark).await;
+    assert!(has_table(&factory, &other, id).await);
+    // As a client of REST does it.
+    factory.controller().delete_reader_group(&other, id).await.unwrap();
+    proxy.release(connection);
+    let error = creating.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    assert!(!has_table(&factory, &other, id).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_whose_reply_is_lost_is_made_once_and_is_in_the_copy() {
+    let (factory, _, group) = group_in_table(4).await;
+    for lost in 1..5_u32 {
+        let mut seen = 0;
+        let rule = move |frame: &Frame| {
+            let WireCommand::TableEntriesUpdated(reply) = &frame.command else {
+                return Fate::Forward;
+            };
+            seen += 1;
+            let (request_id, error_code) = (reply.request_id, FailureCode::Unspecified);
+            let (segment, message) = ("".into(), "".into());
+            let failure = ErrorMessage { request_id, segment, message, error_code };
+            if seen == lost { Fate::Replace(Box::new(failure.into())) } else { Fate::Forward }
+        };
+        let store = store_of(&factory, &group.group().state_stream()).await;
+        let proxy = FrameProxy::start(store, rule).await;
+        let context = through(&factory, proxy.address());
+        let opened = GroupStore::open(context, group.group(), StateConfig::default()).await;
+        let mut state = opened.unwrap();
+        let reader: std::sync::Arc<str> = format!("reader-{lost}").into();
+        let join = GroupUpdate::AddReader { reader: reader.clone() };
+        state.change(|_, updates| updates.push(join.clone())).await.unwrap();
+        let take = |state: &ReaderGroupState, updates: &mut Vec<GroupUpdate>| {
+            let free = state.unassigned().segments().next().expect("a free segment").clone();
+            updates.push(GroupUpdate::AcquireSegment { reader: reader.clone(), segment: free });
+        };
+        state.change(take).await.unwrap();
+        assert_eq!(state.state().unwrap().assigned(&reader).unwrap().len(), 1);
+        let described = group.describe().await.unwrap();
+        assert_eq!(described.unassigned.len(), 4 - lost as usize, "reply {lost}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_follows_a_table_that_was_created_again_and_one_of_another_group_of_the_name() {
+    let (factory, stream, group) = group_in_table(1).await;
+    let (name, id) = (group.group().clone(), group.configuration().await.unwrap().id());
+    let context = factory.segment_context();
+    let mut store = GroupStore::open(context, &name, StateConfig::default()).await.unwrap();
+    store.fetch().await.unwrap();
+    let update = GroupUpdate::AddReader { reader: "one".into() };
+    store.change(|_, updates| updates.push(update.clone())).await.unwrap();
+    // The same entries in another table of the same segment: a copy of the state without a reader.
+    let open = async || {
+        let (context, config) = (factory.segment_context(), table_config(id));
+        TableSynchronizer::open(context, &name.state_table(), Raw, Raw, config).await.unwrap()
+    };
+    let entries: Vec<_> = open().await.state().entries().map(Result::unwrap).collect();
+    let context = factory.segment_context();
+    TableSynchronizer::delete(context, &name.state_table(), &table_config(id)).await.unwrap();
+    let missing = store.fetch().await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing}");
+    let restored = entries.iter().filter(|(key, _)| !key.ends_with(b"one"));
+    let restored: Vec<_> = restored.filter(|(key, _)| !key.ends_with(b"one\0\0\0\0")).collect();
+    let put = |table: &mut TableChanges<'_, Raw, Raw>| {
+        restored.iter().try_for_each(|(key, value)| table.put(key.clone(), value.clone()))
+    };
+    open().await.update(put).await.unwrap();
+    store.fetch().await.unwrap();
+    assert_eq!(store.state().unwrap().readers().len(), 0, "the state as it was restored");
+    store.change(|_, updates| updates.push(update.clone())).await.unwrap();
+    assert_eq!(store.state().unwrap().readers().len(), 1);
+
+    // A group of the same name has another table, and the copy is none of it.
+    assert_eq!(factory.delete_reader_group(&name).await.unwrap(), Deletion::Deleted);
+    let (_next, _) = create(&factory, &name, &stream).await;
+    let missing = store.fetch().await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing}");
+    let missing = store.change(|_, updates| updates.push(update.clone())).await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

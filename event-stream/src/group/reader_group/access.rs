@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use pravega_sdk_controller_client::Creation;
-use pravega_sdk_segment_client::{context::SegmentContext, runtime::runtime};
+use pravega_sdk_segment_client::context::SegmentContext;
 use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedReaderGroup};
-use tokio::{sync::Mutex, time::timeout};
+use tokio::sync::Mutex;
 
 use super::{config::GroupHandleConfig, error::ReaderGroupError};
 use crate::group::{
+    deadline::within,
     liveness::{LeaseStore, LeaseTimes, LeasedGroup},
     state::{GroupInit, GroupUpdate, ReaderGroupState},
     storage::GroupStorage,
@@ -170,19 +171,4 @@ fn is_passed(
     last: Option<Offset>,
 ) -> bool {
     kind == ErrorKind::Corrupt && outcome == Outcome::NotApplied && offset > last
-}
-
-/// Returns the result of some work; `None` if its time is over before. The work is boxed, so that
-/// the futures of programs stay small.
-pub(super) fn within<T>(
-    limit: Duration,
-    work: impl Future<Output = Result<T>>,
-) -> impl Future<Output = Option<Result<T>>> {
-    let work = Box::pin(work);
-    async move {
-        if let Err(error) = runtime() {
-            return Some(Err(error.into()));
-        }
-        timeout(limit, work).await.ok()
-    }
 }

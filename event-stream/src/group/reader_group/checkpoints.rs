@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
 use super::{
-    access::{Result, within},
+    access::Result,
     error::ReaderGroupError,
     handle::ReaderGroup,
     machine::{
@@ -15,7 +15,10 @@ use super::{
         positions::Positions,
     },
 };
-use crate::group::state::{CheckpointState, GroupUpdate};
+use crate::group::{
+    deadline::within,
+    state::{CheckpointState, GroupUpdate},
+};
 
 /// The first pause before the state is read again; each one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);

@@ -11,7 +11,7 @@ use pravega_sdk_types::{
 use uuid::Uuid;
 
 use super::{
-    access::{Access, Result, finish, within},
+    access::{Access, Result, finish},
     begin::{check, complete, init_of, part_of},
     config::GroupHandleConfig,
     error::ReaderGroupError,
@@ -19,12 +19,16 @@ use super::{
 };
 use crate::{
     group::{
+        deadline::within,
         liveness::{LeasedGroup, discarding, lease_values, sweep},
         storage::GroupStorage,
         store::delete_table,
     },
     reader::ReadUntil,
 };
+
+/// How long the deletion of a group waits for that of a table that is not used.
+const LEFTOVER_LIMIT: Duration = Duration::from_secs(2);
 
 /// A reader group: what it reads and where its readers are, checkpoints, and what else there is to
 /// do with it except reading.
@@ -589,12 +593,13 @@ async fn storage_of(
     let looking = async {
         let access = Access::open(context.clone(), group, soon).await?;
         access.look(|_| ()).await?;
-        Ok(access.storage().await)
+        Ok::<_, ReaderGroupError>(access.storage().await)
     };
     within(limit, looking).await?.ok()?
 }
 
-/// Deletes a group by its id, and then its table, unless its state is known to be in the stream.
+/// Deletes a group by its id, and then its table. A group whose state is in the stream may have
+/// one, too, of a client that ended before the mark; then another client gave the group its state.
 async fn delete_registered(
     context: &SegmentContext,
     group: &ScopedReaderGroup,
@@ -606,10 +611,23 @@ async fn delete_registered(
     let deleted = context.controller().delete_reader_group(group, id).await;
     let deleted = deleted
         .map_err(|error| ReaderGroupError::caused_by(error, "the controller does not delete it"))?;
+    *effect = Outcome::Applied;
     if storage == Some(GroupStorage::Stream) {
+        // It is rare, so the caller does not wait long for its deletion.
+        let limit = LEFTOVER_LIMIT.min(config.timeout / 4);
+        let soon = config.clone().with_timeout(limit);
+        let leftover = async {
+            delete_table(context, group, id, &soon.state()).await.map_err(|error| {
+                ReaderGroupError::caused_by(error, "a table that is not used may be left")
+            })
+        };
+        match within(limit, leftover).await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => tracing::debug!(%error, %group, "a table may be left"),
+            None => tracing::debug!(%group, "a table may be left, as no server has answered"),
+        }
         return Ok(deleted);
     }
-    *effect = Outcome::Applied;
     let of_table = delete_table(context, group, id, &config.state()).await.map_err(|error| {
         ReaderGroupError::caused_by(error, "the group is deleted, and its table may be left")
             .with_outcome(Outcome::Applied)

@@ -7,13 +7,16 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{
-    access::{Result, within},
+    access::Result,
     begin::{check, final_segments, init_of},
     error::ReaderGroupError,
     handle::ReaderGroup,
     machine::reset::{Identity, ResetEffect, ResetEnd, ResetMachine, Updated},
 };
-use crate::group::state::{Adoption, GroupUpdate};
+use crate::group::{
+    deadline::within,
+    state::{Adoption, GroupUpdate},
+};
 
 impl ReaderGroup {
     /// Begins the group again with a configuration: other streams, starts, ends or settings. All

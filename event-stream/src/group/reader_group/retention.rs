@@ -3,11 +3,8 @@
 use pravega_sdk_controller_client::Subscriber;
 use pravega_sdk_types::{BoundedCut, ErrorKind, GroupRetention, Outcome, ReaderGroupConfiguration};
 
-use super::{
-    access::{Result, within},
-    error::ReaderGroupError,
-    handle::ReaderGroup,
-};
+use super::{access::Result, error::ReaderGroupError, handle::ReaderGroup};
+use crate::group::deadline::within;
 
 /// How often a reset may be faster than the release.
 const MAX_ATTEMPTS: u32 = 5;

@@ -65,7 +65,8 @@ impl ReaderGroup {
     /// its segments and readers, resets, and the end of its data. The state is read once in each
     /// [refresh interval](pravega_sdk_types::ReaderGroupConfiguration::refresh_interval), with one
     /// request if it has not changed, and only while the stream is polled; of changes in between
-    /// that cancel each other out nothing is reported.
+    /// that cancel each other out nothing is reported. Leases are not: a reader whose lease has run
+    /// out is reported when it is taken out, and [`describe`](ReaderGroup::describe) has them.
     ///
     /// An error is an item, and the watch goes on with the next interval. It ends after the error
     /// of a group that was deleted, of a state that cannot be decoded, and of a poll outside a

@@ -7,10 +7,10 @@ use pravega_sdk_controller_client::Creation;
 use pravega_sdk_segment_client::context::SegmentContext;
 use pravega_sdk_table_synchronizer::{StateConfig, StateError, StateSynchronizer};
 use pravega_sdk_types::{ErrorKind, Failure, Outcome, ScopedReaderGroup, ScopedSegment, SegmentId};
-use tokio::time::timeout;
 
 use super::{
     super::{
+        deadline::within,
         state::{GroupInit, GroupInitial, GroupUpdate, ReaderGroupState},
         storage::GroupStorage,
     },
@@ -152,9 +152,7 @@ impl GroupStore {
         let segment = segment_of(id);
         let (context, config) = (self.context.clone(), &self.config);
         let creating = TableStore::create(context, &self.group, segment, config, &init);
-        // Boxed, as the futures of programs would be large.
-        let creating = Box::pin(creating);
-        let created = within(self.config.timeout(), Outcome::Unknown, creating).await;
+        let created = in_time(self.config.timeout(), Outcome::Unknown, creating).await;
         let table = match created {
             Ok(table) => table,
             Err(error) => {
@@ -167,17 +165,31 @@ impl GroupStore {
             }
         };
         let mark = TableMark { segment, configuration: init.configuration };
-        let creation = self.stream.initialize(KeptInitial::Table(Box::new(mark))).await?;
-        if self.in_table() == Some(segment) {
+        let marked = self.stream.initialize(KeptInitial::Table(Box::new(mark))).await;
+        let is_unused = match &marked {
+            // Another client was faster, and has put the state into the stream.
+            Ok(_) => self.in_table() != Some(segment),
+            // The group was deleted meanwhile, and its table before this client created it.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Sealed) => {
+                let fetched = self.stream.fetch().await;
+                fetched.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+            }
+            Err(_) => false,
+        };
+        if is_unused {
+            self.drop_table(segment).await;
+        } else if marked.is_ok() {
             self.table = Some(Box::new(table));
-            return Ok(creation);
         }
-        // Another client was faster, which has put the state into the stream.
+        marked
+    }
+
+    /// Deletes a table that no client will use. One that cannot be deleted is left.
+    async fn drop_table(&self, segment: SegmentId) {
         let deleting = delete_segment(&self.context, &self.group, segment, &self.config);
-        if let Err(error) = deleting.await {
+        if let Err(error) = Box::pin(deleting).await {
             tracing::debug!(%error, group = %self.group, "a table that is not used is left");
         }
-        Ok(creation)
     }
 
     /// Reads the state.
@@ -286,8 +298,7 @@ impl GroupStore {
             return Ok(());
         };
         let opening = TableStore::open(self.context.clone(), &self.group, segment, &self.config);
-        let opening = Box::pin(opening);
-        let table = within(self.config.timeout(), Outcome::NotApplied, opening).await?;
+        let table = in_time(self.config.timeout(), Outcome::NotApplied, opening).await?;
         self.table = Some(Box::new(table));
         Ok(())
     }
@@ -311,12 +322,13 @@ fn segment_in(stream: &Stream) -> Option<SegmentId> {
     }
 }
 
-async fn within<T>(
+/// Carries out some work; `outcome` is that of work whose time is over.
+async fn in_time<T>(
     limit: Duration,
     outcome: Outcome,
     work: impl Future<Output = Result<T, StateError>>,
 ) -> Result<T, StateError> {
-    timeout(limit, work).await.unwrap_or_else(|_| {
+    within(limit, work).await.unwrap_or_else(|| {
         let detail = format_args!("it was not done within {limit:?}");
         Err(Failure::new(ErrorKind::Timeout, outcome, detail).into())
     })
