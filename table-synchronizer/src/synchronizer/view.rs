@@ -10,7 +10,7 @@ use super::{
     layout::{MAX_ENTRY_KEY_LEN, MAX_ENTRY_VALUE_LEN},
     machine::{Batch, Held, LocalCopy, Reads},
 };
-use crate::{entry::Version, error::TableError};
+use crate::error::TableError;
 
 /// The entries of a table as a synchronizer knows them, in the order of their encoded keys.
 ///
@@ -112,12 +112,6 @@ impl<'s, K: Codec, V: Codec> TableState<'s, K, V> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.copy.entries().is_empty()
-    }
-
-    /// Returns the encoded key and the version of each entry, in the order of the keys. Nothing is
-    /// decoded. An entry that has changed has another version.
-    pub fn versions(&self) -> impl Iterator<Item = (&'s Bytes, Version)> + use<'s, K, V> {
-        self.copy.entries().iter().map(|(key, held)| (key, held.version))
     }
 
     /// Returns the moment at which the entries are as they are known.
