@@ -20,6 +20,7 @@ mod checkpoints;
 mod checks;
 mod deaths;
 mod log;
+mod names;
 mod readers;
 mod stage;
 mod tenures;

@@ -33,6 +33,7 @@ use super::{
     checks::{Content, check_order, check_tenures},
     deaths::{Times, check_deaths},
     log::{Log, Shared, Step, steps, steps_in_table},
+    names::Names,
     readers::{End, Life},
     tenures::{assign, tenures},
 };
@@ -55,6 +56,8 @@ pub(super) struct Stage {
     controller: Arc<SimController>,
     pub(super) stream: ScopedStream,
     group: ScopedReaderGroup,
+    id: Uuid,
+    names: Names,
     /// The segment of the group's stream.
     pub(super) state: ScopedSegment,
     pub(super) storage: GroupStorage,
@@ -75,7 +78,6 @@ pub(super) struct Stage {
     pub(super) is_truncated: bool,
     pub(super) lost_replies: u32,
     readers: u32,
-    next_reader: u32,
     next_event: u64,
     /// Readers that the run has taken out.
     dead: Vec<Arc<str>>,
@@ -98,7 +100,8 @@ impl Stage {
         let perfect = SimNetwork::new(&world, Box::new(move || (slow(), slow())));
         let controller =
             Arc::new(SimController::new(&world, random.u64(..), Duration::from_millis(20)));
-        let group: ScopedReaderGroup = "sim/readers".parse().expect("a name");
+        let mut names = Names::new(seed);
+        let group = names.group();
         let has_leases = is_calm || random.u32(0..4) > 0;
         let loses = !is_calm && random.bool();
         let shared = Shared::default();
@@ -117,6 +120,8 @@ impl Stage {
             },
             table: None,
             group,
+            id: names.id(),
+            names,
             shared,
             begun: Instant::now(),
             stores,
@@ -129,7 +134,6 @@ impl Stage {
             is_truncated: random.u32(0..3) == 0,
             lost_replies: if loses { random.u32(1..20) } else { 0 },
             readers: random.u32(1..7),
-            next_reader: 0,
             next_event: 0,
             dead: Vec::new(),
             random,
@@ -164,8 +168,7 @@ impl Stage {
             (segment.into(), Offset(0).into())
         });
         keep_table_attempts();
-        let id = Uuid::from_u128(1 << 64 | 7);
-        let init = GroupInit::new(configuration.with_identity(id, Some(0)), starts);
+        let init = GroupInit::new(configuration.with_identity(self.id, Some(0)), starts);
         let mut store = self.store().await.with_new_storage(self.storage);
         store.initialize(init).await.expect("the stores answer");
         self.table = store.table_segment();
@@ -214,10 +217,7 @@ impl Stage {
         until: Option<Duration>,
     ) {
         let is_restarted = restarted.is_some();
-        let id = restarted.unwrap_or_else(|| {
-            self.next_reader += 1;
-            format!("reader-{}", self.next_reader).into()
-        });
+        let id = restarted.unwrap_or_else(|| self.names.reader());
         let network = self.network.for_client();
         let life = Life {
             context: self.context(&network),
