@@ -7,9 +7,9 @@ use pravega_sdk_client_factory::{
     types::{NameError, ScalingPolicy, ScopedStream, StreamConfiguration, classify},
 };
 pub use pravega_sdk_server::{
-    Backup, CopyError, DamagedPart, EmbeddedServer, Faults, FolderReport, Missing, OpenError,
-    OpenProblem, Presence, Refusal, Salvaged, SegmentPart, ServerBuilder, StartError, account_line,
-    backup, check, salvage,
+    Backup, ClockError, CopyError, DamagedPart, EmbeddedServer, Faults, FolderReport, Missing,
+    OpenError, OpenProblem, Presence, Refusal, Salvaged, SegmentPart, ServerBuilder, StartError,
+    account_line, backup, check, salvage,
 };
 
 #[cfg(feature = "embedded-tls")]

@@ -111,8 +111,9 @@ fn every_public_error_has_a_kind_and_an_outcome() {
 #[cfg(feature = "embedded")]
 #[test]
 fn every_public_error_of_the_server_has_a_kind_and_an_outcome() {
-    use pravega_sdk::embedded::{CopyError, EmbeddedError, OpenError, StartError};
+    use pravega_sdk::embedded::{ClockError, CopyError, EmbeddedError, OpenError, StartError};
 
+    shape::<ClockError>();
     shape::<CopyError>();
     shape::<EmbeddedError>();
     shape::<OpenError>();

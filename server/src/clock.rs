@@ -6,6 +6,18 @@ use std::{
 };
 
 use pravega_sdk_server_core::record::Millis;
+use pravega_sdk_types::{ErrorKind, classify};
+
+/// The error of advancing the clock of a server that was not started with a
+/// [standing one](crate::ServerBuilder::with_standing_clock).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the server has the system's clock, which cannot be advanced; start it with a standing clock"
+)]
+#[non_exhaustive]
+pub struct ClockError;
+
+classify!(ClockError, |_| ErrorKind::Unsupported);
 
 /// The clock of a server.
 #[derive(Debug)]
@@ -29,13 +41,13 @@ impl Clock {
         }
     }
 
-    /// Advances a standing clock. The system's clock stays as it is.
-    pub(crate) fn advance(&self, by: Duration) {
-        if let Self::Standing(now) = self {
-            let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-            let later = |now: i64| Some(now.saturating_add(by));
-            now.fetch_update(Ordering::AcqRel, Ordering::Acquire, later).ok();
-        }
+    /// Advances a standing clock.
+    pub(crate) fn advance(&self, by: Duration) -> Result<(), ClockError> {
+        let Self::Standing(now) = self else { return Err(ClockError) };
+        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        let later = |now: i64| Some(now.saturating_add(by));
+        now.fetch_update(Ordering::AcqRel, Ordering::Acquire, later).ok();
+        Ok(())
     }
 }
 

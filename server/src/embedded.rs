@@ -8,6 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     builder::ServerBuilder,
+    clock::ClockError,
     connection, controller, copy,
     faults::Faults,
     fullness::{Fullness, Shortage},
@@ -146,11 +147,15 @@ impl EmbeddedServer {
     }
 
     /// Advances a standing clock and does the periodic work that is due then: leases expire,
-    /// watermarks are written, retention truncates. Without
-    /// [`ServerBuilder::with_standing_clock`] the clock stays as it is.
-    pub fn advance_clock(&self, by: Duration) {
-        self.state.clock.advance(by);
+    /// watermarks are written, retention truncates.
+    ///
+    /// # Errors
+    ///
+    /// [`ClockError`] without [`ServerBuilder::with_standing_clock`].
+    pub fn advance_clock(&self, by: Duration) -> Result<(), ClockError> {
+        self.state.clock.advance(by)?;
         self.state.run(|machine, at| machine.tick(at));
+        Ok(())
     }
 
     /// Accepts no more connections and waits at most five seconds for the requests in progress.

@@ -65,6 +65,7 @@ mod watched;
 
 pub use builder::{ServerBuilder, account_line};
 pub use check::{DamagedPart, FolderReport, SegmentPart, check};
+pub use clock::ClockError;
 pub use copy::{Backup, CopyError, Missing, Salvaged, backup, salvage};
 pub use embedded::EmbeddedServer;
 pub use faults::{Faults, Presence, Refusal};

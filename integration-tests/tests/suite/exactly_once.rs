@@ -156,7 +156,7 @@ async fn a_set_up_that_is_answered_by_a_close_gets_another_token() {
     let stream = new_stream(factory.controller(), 1).await;
     // The client's clock does not go on: the cached token is good for ten minutes by it.
     factory.tokens().token(&stream, AccessOperation::Write).await.unwrap();
-    server.advance_clock(Duration::from_secs(11 * 60));
+    server.advance_clock(Duration::from_secs(11 * 60)).unwrap();
     tokens::a_writer_replaces_a_token_after_which_connections_are_closed(&factory, &stream, None)
         .await;
 }

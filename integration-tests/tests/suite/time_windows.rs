@@ -38,7 +38,7 @@ impl Place {
 
     async fn pass_round(&self) {
         match &self.embedded {
-            Some(server) => server.advance_clock(ROUND),
+            Some(server) => server.advance_clock(ROUND).unwrap(),
             None => sleep(ROUND).await,
         }
     }

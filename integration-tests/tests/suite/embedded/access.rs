@@ -371,10 +371,10 @@ async fn a_connection_ends_when_a_token_of_its_writers_expires_and_the_writers_g
     let writer = factory.event_writer(&stream, Utf8).await.unwrap();
     writer.write("key", "0").await.unwrap();
     let before = server.connection_count();
-    server.advance_clock(lifetime - Duration::from_secs(10));
+    server.advance_clock(lifetime - Duration::from_secs(10)).unwrap();
     writer.write("key", "1").await.unwrap();
     assert_eq!(server.connection_count(), before);
-    server.advance_clock(lifetime);
+    server.advance_clock(lifetime).unwrap();
     let has_ended = async || server.connection_count() < before;
     eventually("the connection of the writer ends", has_ended).await;
     writer.write("key", "2").await.unwrap();

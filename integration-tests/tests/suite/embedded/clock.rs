@@ -4,14 +4,23 @@ use std::time::Duration;
 
 use pravega_sdk_controller_client::{Subscriber, TransactionState};
 use pravega_sdk_integration_tests::harness::{read_all, scale};
+use pravega_sdk_server::EmbeddedServer;
 use pravega_sdk_types::{
-    BoundedCut, GroupRetention, KeyRange, Offset, ReaderGroupConfiguration, RetentionPolicy,
-    ScalingPolicy, ScopedReaderGroup, ScopedStream, SegmentId, StreamConfiguration, Timestamp,
-    Watermark, WriterName,
+    BoundedCut, ErrorKind, GroupRetention, KeyRange, Offset, ReaderGroupConfiguration,
+    RetentionPolicy, ScalingPolicy, ScopedReaderGroup, ScopedStream, SegmentId,
+    StreamConfiguration, Timestamp, Watermark, WriterName,
 };
 use uuid::Uuid;
 
 use super::support::{numbers, standing, start, stream, stream_with, write};
+
+#[tokio::test]
+async fn the_clock_of_the_system_is_not_advanced_and_the_caller_is_told() {
+    let (server, _factory) = start(EmbeddedServer::builder()).await;
+    let error = server.advance_clock(Duration::from_secs(1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert!(error.to_string().contains("standing clock"), "{error}");
+}
 
 #[tokio::test]
 async fn a_transaction_ends_with_its_lease_and_a_ping_keeps_it() {
@@ -23,16 +32,16 @@ async fn a_transaction_ends_with_its_lease_and_a_ping_keeps_it() {
         controller.create_transaction(&stream, lease).await.unwrap().id,
         controller.create_transaction(&stream, lease).await.unwrap().id,
     );
-    server.advance_clock(Duration::from_secs(15));
+    server.advance_clock(Duration::from_secs(15)).unwrap();
     controller.ping_transaction(&stream, kept, lease).await.unwrap();
-    server.advance_clock(Duration::from_secs(15));
+    server.advance_clock(Duration::from_secs(15)).unwrap();
     assert_eq!(controller.transaction_state(&stream, kept).await.unwrap(), TransactionState::Open);
     assert_eq!(
         controller.transaction_state(&stream, left).await.unwrap(),
         TransactionState::Aborted
     );
     let segments = server.segment_count();
-    server.advance_clock(Duration::from_secs(30));
+    server.advance_clock(Duration::from_secs(30)).unwrap();
     assert_eq!(server.segment_count(), segments - 2, "its segments are gone");
 }
 
@@ -44,7 +53,7 @@ async fn retention_by_size_keeps_at_least_the_minimum() {
     let stream = stream_with(&factory, &configuration).await;
     for round in 0..10 {
         write(&factory, &stream, round * 200..(round + 1) * 200).await;
-        server.advance_clock(Duration::from_secs(31 * 60));
+        server.advance_clock(Duration::from_secs(31 * 60)).unwrap();
     }
     let left = numbers(&factory, &stream).await;
     assert_eq!(*left.last().unwrap(), 1999);
@@ -62,14 +71,14 @@ async fn retention_by_time_drops_older_events_across_a_scale() {
     let configuration = StreamConfiguration::default().with_retention(policy).unwrap();
     let stream = stream_with(&factory, &configuration).await;
     write(&factory, &stream, 0..100).await;
-    server.advance_clock(Duration::from_secs(31 * 60));
+    server.advance_clock(Duration::from_secs(31 * 60)).unwrap();
     scale(factory.controller(), &stream, &[SegmentId::from(0)], &KeyRange::equal(2)).await;
     write(&factory, &stream, 100..200).await;
-    server.advance_clock(Duration::from_secs(31 * 60));
+    server.advance_clock(Duration::from_secs(31 * 60)).unwrap();
     assert_eq!(numbers(&factory, &stream).await.len(), 200);
-    server.advance_clock(Duration::from_secs(31 * 60));
+    server.advance_clock(Duration::from_secs(31 * 60)).unwrap();
     assert_eq!(numbers(&factory, &stream).await, (100..200).collect::<Vec<_>>());
-    server.advance_clock(Duration::from_secs(31 * 60));
+    server.advance_clock(Duration::from_secs(31 * 60)).unwrap();
     assert!(numbers(&factory, &stream).await.is_empty());
 }
 
@@ -87,22 +96,22 @@ async fn retention_waits_for_the_groups_that_subscribe() {
         .with_identity(id, Some(0));
     factory.controller().create_reader_group(&group, &configuration).await.unwrap();
     write(&factory, &stream, 0..100).await;
-    server.advance_clock(Duration::from_secs(31 * 60));
+    server.advance_clock(Duration::from_secs(31 * 60)).unwrap();
     write(&factory, &stream, 100..200).await;
-    server.advance_clock(Duration::from_secs(31 * 60));
+    server.advance_clock(Duration::from_secs(31 * 60)).unwrap();
     assert_eq!(numbers(&factory, &stream).await.len(), 200, "nothing was released");
     // 100 events of 1 or 2 digits.
     let released =
         BoundedCut::new(stream.clone(), [(SegmentId::from(0), Offset(10 * 9 + 90 * 10))]).unwrap();
     let subscriber = Subscriber::new(group.clone(), id, 0);
     factory.controller().update_subscriber_cut(&subscriber, &released).await.unwrap();
-    server.advance_clock(Duration::from_secs(31 * 60));
+    server.advance_clock(Duration::from_secs(31 * 60)).unwrap();
     assert_eq!(numbers(&factory, &stream).await, (100..200).collect::<Vec<_>>());
     // Above the maximum size, retention no longer waits for the group.
     write(&factory, &stream, 200..1000).await;
-    server.advance_clock(Duration::from_secs(31 * 60));
+    server.advance_clock(Duration::from_secs(31 * 60)).unwrap();
     write(&factory, &stream, 1000..1100).await;
-    server.advance_clock(Duration::from_secs(31 * 60));
+    server.advance_clock(Duration::from_secs(31 * 60)).unwrap();
     let left = numbers(&factory, &stream).await;
     assert!(left[0] > 200 && left.len() < 700, "{} events from {}", left.len(), left[0]);
 }
@@ -134,10 +143,10 @@ async fn a_watermark_is_written_once_every_writer_has_advanced() {
     write(&factory, &stream, 0..10).await;
     note(0, 100, 20).await;
     note(1, 150, 50).await;
-    server.advance_clock(Duration::from_secs(11));
+    server.advance_clock(Duration::from_secs(11)).unwrap();
     assert_eq!(marks().await, [(100, 150, vec![(SegmentId::from(0), Offset(50).into())])]);
     note(1, 200, 60).await;
-    server.advance_clock(Duration::from_secs(11));
+    server.advance_clock(Duration::from_secs(11)).unwrap();
     // The first writer is late; the stream does not wait for it.
     assert_eq!(marks().await.last().unwrap().0, 200);
     factory.controller().remove_writer(&stream, &writers[1]).await.unwrap();
@@ -156,13 +165,13 @@ async fn a_stream_scales_with_the_rate_of_its_events() {
     let segments = async || factory.controller().current_segments(&stream).await.unwrap().len();
     for minute in 0..4 {
         write(&factory, &stream, minute * 1000..(minute + 1) * 1000).await;
-        server.advance_clock(Duration::from_secs(60));
+        server.advance_clock(Duration::from_secs(60)).unwrap();
     }
     let grown = segments().await;
     assert!(grown > 1, "it has one segment with 16 times its rate");
     // No event arrives for an hour and a half.
     for _ in 0..90 {
-        server.advance_clock(Duration::from_secs(60));
+        server.advance_clock(Duration::from_secs(60)).unwrap();
     }
     assert_eq!(segments().await, 1);
     assert_eq!(numbers(&factory, &stream).await.len(), 4000);
