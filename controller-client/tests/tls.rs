@@ -2,6 +2,9 @@
 //! cannot help. The crate `tls` tests the cases one by one.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "../../tls/tests/common/authority.rs"]
+mod authority;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -14,8 +17,6 @@ use pravega_sdk_proto::{
 };
 use pravega_sdk_tls::TlsConfig;
 use pravega_sdk_types::{ErrorKind, Outcome, RetryPolicy, Scope};
-use rcgen::{CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::{RootCertStore, ServerConfig, crypto::ring, server::WebPkiClientVerifier};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -23,6 +24,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
+
+use self::authority::{Authority, server};
 
 struct Server;
 
@@ -46,67 +49,26 @@ async fn plain() -> u16 {
     port
 }
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "authority");
-        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn trusted(&self) -> TlsConfig {
-        TlsConfig::new().with_trust_pem("test", self.0.pem())
-    }
-
-    /// A client's settings with a certificate of this authority.
-    fn client(&self) -> TlsConfig {
-        let params = CertificateParams::new(vec!["client".to_owned()]).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let chain = params.signed_by(&key, &self.0).unwrap().pem();
-        self.trusted().with_client_certificate_pem(chain, &key.serialize_pem().into())
-    }
-
-    /// Serves with TLS and a certificate for `name`; returns the port. If `asks`, clients need a
-    /// certificate of this authority.
-    async fn serve(&self, name: &str, asks: bool) -> u16 {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "leaf");
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        let provider = Arc::new(ring::default_provider());
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).unwrap();
-        let clients =
-            WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider));
-        let clients = if asks { clients } else { clients.allow_unauthenticated() };
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_client_cert_verifier(clients.build().unwrap())
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                rustls_pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-            )
-            .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let behind = plain().await;
-        tokio::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                let acceptor = acceptor.clone();
-                tokio::spawn(async move {
-                    let Ok(mut socket) = acceptor.accept(socket).await else { return };
-                    let mut inner = TcpStream::connect(("127.0.0.1", behind)).await.unwrap();
-                    copy_bidirectional(&mut socket, &mut inner).await.ok();
-                });
-            }
-        });
-        port
-    }
+/// Serves with TLS and a certificate of an authority for `name`; returns the port. If `asks`,
+/// clients need a certificate of the authority.
+async fn serve(authority: &Authority, name: &str, asks: bool) -> u16 {
+    let mut config = server(&authority.server(name), asks.then_some(authority));
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let behind = plain().await;
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut socket) = acceptor.accept(socket).await else { return };
+                let mut inner = TcpStream::connect(("127.0.0.1", behind)).await.unwrap();
+                copy_bidirectional(&mut socket, &mut inner).await.ok();
+            });
+        }
+    });
+    port
 }
 
 async fn call(port: u16, tls: Option<TlsConfig>) -> Result<bool, ControllerError> {
@@ -128,11 +90,13 @@ async fn refused(port: u16, tls: Option<TlsConfig>) -> String {
 #[tokio::test]
 async fn a_trusted_controller_is_called() {
     let authority = Authority::new();
-    let port = authority.serve("localhost", false).await;
+    let port = serve(&authority, "localhost", false).await;
     assert!(call(port, Some(authority.trusted())).await.unwrap());
-    let port = authority.serve("localhost", true).await;
-    assert!(call(port, Some(authority.client())).await.unwrap());
-    let port = authority.serve("controller.cluster.test", false).await;
+    let port = serve(&authority, "localhost", true).await;
+    let certified = authority.client(|_| {});
+    let client = certified.of_client().with_trust_pem("test", authority.pem());
+    assert!(call(port, Some(client)).await.unwrap());
+    let port = serve(&authority, "controller.cluster.test", false).await;
     let named = authority.trusted().with_server_name("controller.cluster.test");
     assert!(call(port, Some(named)).await.unwrap());
 }
@@ -140,7 +104,7 @@ async fn a_trusted_controller_is_called() {
 #[tokio::test]
 async fn a_controller_that_cannot_be_trusted_is_refused_once_with_the_reason() {
     let authority = Authority::new();
-    let port = authority.serve("elsewhere", false).await;
+    let port = serve(&authority, "elsewhere", false).await;
     let reason = refused(port, Some(authority.trusted())).await;
     assert!(reason.contains("is for elsewhere; the host is localhost"), "{reason}");
     let reason = refused(port, Some(Authority::new().trusted())).await;
@@ -150,7 +114,7 @@ async fn a_controller_that_cannot_be_trusted_is_refused_once_with_the_reason() {
 #[tokio::test]
 async fn a_controller_that_asks_for_a_certificate_refuses_a_client_without_one() {
     let authority = Authority::new();
-    let port = authority.serve("localhost", true).await;
+    let port = serve(&authority, "localhost", true).await;
     let reason = refused(port, Some(authority.trusted())).await;
     assert!(reason.contains("requires a certificate of the client"), "{reason}");
 }
@@ -158,7 +122,7 @@ async fn a_controller_that_asks_for_a_certificate_refuses_a_client_without_one()
 #[tokio::test]
 async fn plain_to_tls_and_tls_to_plain_are_named_as_such() {
     let authority = Authority::new();
-    let reason = refused(authority.serve("localhost", false).await, None).await;
+    let reason = refused(serve(&authority, "localhost", false).await, None).await;
     assert!(reason.contains("the server speaks TLS"), "{reason}");
     let reason = refused(plain().await, Some(authority.trusted())).await;
     assert!(reason.contains("the server does not speak TLS"), "{reason}");

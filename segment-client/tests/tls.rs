@@ -2,6 +2,9 @@
 //! tests the cases one by one.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "../../tls/tests/common/authority.rs"]
+mod authority;
+
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -9,60 +12,23 @@ use pravega_sdk_segment_client::{ConnectionError, StoreConfig, StoreDialer};
 use pravega_sdk_tls::TlsConfig;
 use pravega_sdk_types::{Endpoint, ErrorKind};
 use pravega_sdk_wire_protocol::{Decoder, SendBuffer, VersionRange};
-use rcgen::{CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
-use rustls::{RootCertStore, ServerConfig, crypto::ring, server::WebPkiClientVerifier};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose};
+use rustls::ServerConfig;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
 };
 use tokio_rustls::TlsAcceptor;
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+use self::authority::{Authority, server};
 
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn trusted(&self) -> TlsConfig {
-        TlsConfig::new().with_trust_pem("test", self.0.pem())
-    }
-
-    /// A server's configuration with a certificate for `name`.
-    fn server(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> ServerConfig {
-        self.server_for(name, change, false)
-    }
-
-    /// As [`Self::server`]; if `asks`, clients need a certificate of this authority.
-    fn server_for(
-        &self,
-        name: &str,
-        change: impl FnOnce(&mut CertificateParams),
-        asks: bool,
-    ) -> ServerConfig {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        change(&mut params);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        let provider = Arc::new(ring::default_provider());
-        let mut clients = RootCertStore::empty();
-        clients.add(self.0.der().clone()).unwrap();
-        let clients =
-            WebPkiClientVerifier::builder_with_provider(clients.into(), Arc::clone(&provider));
-        let clients = if asks { clients } else { clients.allow_unauthenticated() };
-        ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_client_cert_verifier(clients.build().unwrap())
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                rustls_pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-            )
-            .unwrap()
-    }
+/// A server's configuration with a certificate of an authority for `name`.
+fn with_certificate(
+    authority: &Authority,
+    name: &str,
+    change: impl FnOnce(&mut CertificateParams),
+) -> ServerConfig {
+    server(&authority.sign(&[name], ExtendedKeyUsagePurpose::ServerAuth, change), None)
 }
 
 /// A store that greets once over TLS, or without.
@@ -116,16 +82,16 @@ async fn refused(server: ServerConfig, trusted: &Authority) -> String {
 #[tokio::test]
 async fn a_certificate_of_a_trusted_authority_is_accepted() {
     let authority = Authority::new();
-    let endpoint = store(Some(authority.server("localhost", |_| {}))).await;
+    let endpoint = store(Some(with_certificate(&authority, "localhost", |_| {}))).await;
     connect(&endpoint, Some(authority.trusted())).await.unwrap();
 }
 
 #[tokio::test]
 async fn bad_certificates_are_refused_with_the_reason() {
     let authority = Authority::new();
-    let reason = refused(authority.server("elsewhere", |_| {}), &authority).await;
+    let reason = refused(with_certificate(&authority, "elsewhere", |_| {}), &authority).await;
     assert!(reason.contains("is for elsewhere; the host is localhost"), "{reason}");
-    let expired = authority.server("localhost", |params| {
+    let expired = with_certificate(&authority, "localhost", |params| {
         params.not_before = rcgen::date_time_ymd(2001, 1, 1);
         params.not_after = rcgen::date_time_ymd(2002, 1, 1);
     });
@@ -136,7 +102,8 @@ async fn bad_certificates_are_refused_with_the_reason() {
 #[tokio::test]
 async fn a_store_that_asks_for_a_certificate_refuses_a_client_without_one() {
     let authority = Authority::new();
-    let reason = refused(authority.server_for("localhost", |_| {}, true), &authority).await;
+    let reason =
+        refused(server(&authority.server("localhost"), Some(&authority)), &authority).await;
     assert!(reason.contains("requires a certificate of the client"), "{reason}");
 }
 
@@ -146,7 +113,7 @@ async fn tls_to_a_plain_store_and_plain_to_a_tls_store_are_different_errors() {
     let error = connect(&store(None).await, Some(authority.trusted())).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Tls | ErrorKind::ConnectionLost), "{error:?}");
     assert!(error.to_string().contains("not speak TLS"), "{error}");
-    let endpoint = store(Some(authority.server("localhost", |_| {}))).await;
+    let endpoint = store(Some(with_certificate(&authority, "localhost", |_| {}))).await;
     let error = connect(&endpoint, None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
     assert!(error.to_string().contains("the server speaks TLS"), "{error}");
