@@ -93,7 +93,7 @@ struct Arguments {
 
     /// Fail after this long without an answer of a server [default: 1m for requests, 30s for
     /// reading, 2m for writing and following]
-    #[arg(long, global = true, value_name = "DURATION", value_parser = parse::duration)]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = parse::some_time)]
     timeout: Option<Duration>,
 
     #[command(flatten)]

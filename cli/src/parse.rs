@@ -112,6 +112,12 @@ pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
         .map_err(|error| format!("{error}; write a number and a unit, such as 30s or 2h"))
 }
 
+/// A duration in which something can happen: servers and the tool count milliseconds.
+pub(crate) fn some_time(text: &str) -> Result<std::time::Duration, String> {
+    let duration = duration(text)?;
+    if duration.as_millis() == 0 { Err("it is at least 1ms".to_owned()) } else { Ok(duration) }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -155,6 +161,15 @@ mod tests {
         for text in ["", "..", "1..", "..1", "1..2..3"] {
             assert!(limits(text, bytes).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn some_time_is_at_least_a_millisecond() {
+        assert_eq!(some_time("1ms"), Ok(Duration::from_millis(1)));
+        for text in ["0s", "0ms", "999us"] {
+            assert!(some_time(text).unwrap_err().contains("at least 1ms"), "{text}");
+        }
+        assert!(some_time("5").unwrap_err().contains("a unit"));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(crate) enum Command {
         /// SCOPE/STREAM
         stream: ScopedStream,
         /// Time without a ping after which the controller aborts it
-        #[arg(long, value_parser = parse::duration, default_value = "30s")]
+        #[arg(long, value_parser = parse::some_time, default_value = "30s")]
         lease: Duration,
     },
     /// Renew a transaction's lease
@@ -38,7 +38,7 @@ pub(crate) enum Command {
         /// Transaction id
         id: TransactionId,
         /// Time without another ping after which the controller aborts it
-        #[arg(long, value_parser = parse::duration, default_value = "30s")]
+        #[arg(long, value_parser = parse::some_time, default_value = "30s")]
         lease: Duration,
     },
     /// Write events to an open transaction, one per line of a file or stdin, and leave it open
@@ -51,7 +51,7 @@ pub(crate) enum Command {
         input: InputArguments,
         /// Time without a ping after which the controller aborts it; pings are sent while events
         /// are written
-        #[arg(long, value_parser = parse::duration, default_value = "30s")]
+        #[arg(long, value_parser = parse::some_time, default_value = "30s")]
         lease: Duration,
     },
     /// Show the state of a transaction
@@ -68,7 +68,7 @@ pub(crate) enum Command {
         /// Transaction id
         id: TransactionId,
         /// Wait at most this long until readers see its events
-        #[arg(long, value_parser = parse::duration, value_name = "DURATION")]
+        #[arg(long, value_parser = parse::some_time, value_name = "DURATION")]
         wait: Option<Duration>,
         /// Writer id to record with the commit, for watermarks
         #[arg(long, requires = "time")]

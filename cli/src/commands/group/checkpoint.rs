@@ -13,7 +13,7 @@ use crate::{
     context::Context,
     failure::{Failure, Result, with_causes},
     output::{Format, Output, Record},
-    parse::duration,
+    parse::some_time,
 };
 
 pub(crate) const AFTER_HELP: &str = "\
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     name: Option<String>,
     /// Wait at most this long for the readers
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1m")]
+    #[arg(long, value_name = "DURATION", value_parser = some_time, default_value = "1m")]
     wait: Duration,
     /// Return at once, and print the name only
     #[arg(long, conflicts_with = "wait")]

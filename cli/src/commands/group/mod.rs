@@ -91,7 +91,7 @@ pub(crate) enum Command {
         #[arg(
             long,
             value_name = "DURATION",
-            value_parser = parse::duration,
+            value_parser = parse::some_time,
             default_value = "1m",
             requires = "dead",
             conflicts_with = "reader"
@@ -109,7 +109,7 @@ pub(crate) enum Command {
         /// SCOPE/GROUP
         group: ScopedReaderGroup,
         /// Ask the readers where they are now, and wait at most this long for their answers
-        #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+        #[arg(long, value_name = "DURATION", value_parser = parse::some_time)]
         ask: Option<std::time::Duration>,
     },
     /// Print what happens to a group: segments, readers, resets, the end of its data

@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
     /// Time between two looks of a reader at the state of the group [default: 3s]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse::some_time)]
     refresh_interval: Option<Duration>,
     /// Time between two automatic checkpoints, or never: without checkpoints a group stops at a
     /// scale [default: 30s]

@@ -90,7 +90,7 @@ impl Settings {
 
     fn retention(&self) -> Result<Option<RetentionPolicy>> {
         if let Some(text) = &self.retain_time {
-            let (min, max) = parse::limits(text, parse::duration).map_err(Failure::usage)?;
+            let (min, max) = parse::limits(text, parse::some_time).map_err(Failure::usage)?;
             return Ok(Some(RetentionPolicy::ByTime { min, max }));
         }
         if let Some(text) = &self.retain_bytes {

@@ -17,7 +17,7 @@ use crate::{
     context::Context,
     failure::{Failure, Result},
     output::{Format, closed},
-    parse::duration,
+    parse::some_time,
     stop::Stop,
 };
 
@@ -41,7 +41,7 @@ pub(crate) struct Watch {
     #[arg(long, short = 'n', value_name = "COUNT")]
     limit: Option<u64>,
     /// Pause between two questions
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "200ms")]
+    #[arg(long, value_name = "DURATION", value_parser = some_time, default_value = "200ms")]
     interval: Duration,
     #[command(flatten)]
     formats: Formats,
