@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytestring::ByteString;
 
 use crate::{
-    access::{Access, Rules},
+    access::{Access, Admission},
     catalog::{Catalog, Intervals, Place, RestoreError, RetentionRound, WatermarkRound},
     ids::Moment,
     placement::Placement,
@@ -132,14 +132,15 @@ impl Machine {
     }
 
     /// The catalog and a step, for one call of the controller. Its tokens allow what the rules of
-    /// the client do; `None` means everything. Whether it may make the call was checked before.
+    /// the client do, while it is let in; `None` means everything. Whether it may make the call was
+    /// checked before.
     pub fn call_by<'a>(
         &'a mut self,
-        rules: Option<&'a Rules>,
+        client: Option<&'a Admission>,
         at: Moment,
     ) -> (&'a mut Catalog, Step<'a>) {
         let step = Step {
-            rules,
+            client,
             store: &mut self.store,
             journal: &mut self.journal,
             access: self.access.as_ref(),

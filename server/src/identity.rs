@@ -12,7 +12,7 @@ use std::{
 };
 
 use pravega_sdk_server_core::access::{
-    Account, Accounts, Credentials, Fingerprint, Need, Rules, Skipped,
+    Account, Accounts, Admission, Credentials, Fingerprint, Need, Rules, Skipped,
 };
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -22,8 +22,8 @@ use crate::{
     locks::lock,
 };
 
-/// What a client may do; `None` for everything, on a server without accounts.
-pub(crate) type Caller = Option<Arc<Rules>>;
+/// What a client may do, and until when; `None` for everything, on a server without accounts.
+pub(crate) type Caller = Option<Admission>;
 
 /// A client that is not served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +111,11 @@ impl Identity {
     }
 
     /// What a client may do whose header names an account, or fails.
-    pub(crate) async fn identify(&self, header: &str) -> Result<Arc<Rules>, Refused> {
+    pub(crate) async fn identify(&self, header: &str) -> Result<Admission, Refused> {
+        self.by_password(header).await.map(Admission::new)
+    }
+
+    async fn by_password(&self, header: &str) -> Result<Arc<Rules>, Refused> {
         let credentials = Credentials::from_header(header).ok_or(Refused::Unknown)?;
         let print = credentials.fingerprint(&self.secret);
         if let Some(found) = self.at_once(&credentials, print) {
@@ -161,7 +165,7 @@ impl Identity {
 /// Returns an error if a client may not do what its call needs.
 pub(crate) fn authorize(caller: &Caller, need: &Need<'_>) -> Result<(), Refused> {
     match caller {
-        Some(rules) if !need.is_allowed_by(rules) => Err(Refused::Forbidden(need.to_string())),
+        Some(client) if !need.is_allowed_by(client.rules()) => Err(Refused::Forbidden(need.to_string())),
         _ => Ok(()),
     }
 }
@@ -202,7 +206,7 @@ mod tests {
     }
 
     async fn allows(identity: &Identity) -> Result<Option<Operation>, Refused> {
-        Ok(identity.identify(ANN).await?.allow(&Resource::Scopes))
+        Ok(identity.by_password(ANN).await?.allow(&Resource::Scopes))
     }
 
     #[tokio::test]
@@ -214,7 +218,7 @@ mod tests {
         write(&file, "prn::/,READ");
         let identity = open().unwrap();
         assert_eq!(allows(&identity).await, Ok(Some(Operation::Read)));
-        assert_eq!(identity.identify(WRONG).await.unwrap_err(), Refused::Unknown);
+        assert_eq!(identity.by_password(WRONG).await.unwrap_err(), Refused::Unknown);
         write(&file, "prn::/,READ_UPDATE");
         assert_eq!(allows(&identity).await, Ok(Some(Operation::Read)));
         identity.refresh();
@@ -238,9 +242,9 @@ mod tests {
         // A check of another password would wait for this.
         let busy = identity.checking.clone().acquire_owned().await.unwrap();
         assert_eq!(allows(&identity).await, Ok(Some(Operation::Read)));
-        assert!(identity.identify("Basic cm9vdDp4").await.is_ok(), "that of root is in memory");
+        assert!(identity.by_password("Basic cm9vdDp4").await.is_ok(), "that of root is in memory");
         drop(busy);
-        assert_eq!(identity.identify(WRONG).await.unwrap_err(), Refused::Unknown);
+        assert_eq!(identity.by_password(WRONG).await.unwrap_err(), Refused::Unknown);
         assert_eq!(allows(&identity).await, Ok(Some(Operation::Read)));
     }
 
@@ -251,7 +255,7 @@ mod tests {
         write(&file, "prn::/,READ");
         let identity = Identity::open(Vec::new(), Some(file), [7; 32]).unwrap();
         let _busy = identity.checking.clone().acquire_owned().await.unwrap();
-        assert_eq!(identity.identify(ANN).await.unwrap_err(), Refused::Busy);
+        assert_eq!(identity.by_password(ANN).await.unwrap_err(), Refused::Busy);
     }
 
     #[test]
@@ -259,7 +263,8 @@ mod tests {
         let need = Need::Allowed(Operation::Write, Resource::Scope("a"));
         assert_eq!(authorize(&None, &need), Ok(()));
         let forbidden = Refused::Forbidden("READ_UPDATE on prn::/scope:a".to_owned());
-        assert_eq!(authorize(&Some(Arc::default()), &need), Err(forbidden));
-        assert_eq!(authorize(&Some(Arc::default()), &Need::Nothing), Ok(()));
+        let none = Some(Admission::new(Arc::default()));
+        assert_eq!(authorize(&none, &need), Err(forbidden));
+        assert_eq!(authorize(&none, &Need::Nothing), Ok(()));
     }
 }

@@ -156,7 +156,7 @@ impl Service {
                 }
                 let Some((request, call)) = asked.take() else { return Attempt::Repeated };
                 let before = machine.journal.changes();
-                let (catalog, mut step) = machine.call_by(caller.as_deref(), at);
+                let (catalog, mut step) = machine.call_by(caller.as_ref(), at);
                 let answer = call(catalog, request, &mut step);
                 let progress = step.progress;
                 let changes = machine.journal.changes() != before;
@@ -241,11 +241,11 @@ macro_rules! calls {
                     let needs: fn(&$asks) -> Need<'_> = |$asking| $list_needs;
                     let page = |$from: &mut Catalog, $page_of: $asks, _: &mut Step<'_>| $page;
                     let mut response = self.call(request, needs, |_, _| 0, |_| None, page).await?;
-                    let Some(rules) = &caller else { return Ok(response) };
+                    let Some(client) = &caller else { return Ok(response) };
                     let found = response.get_mut();
                     let is_end = found.$names.is_empty();
                     let $of_list = &asked;
-                    found.$names.retain(|$one| rules.may(Operation::Read, &$resource));
+                    found.$names.retain(|$one| client.rules().may(Operation::Read, &$resource));
                     if is_end || !found.$names.is_empty() {
                         return Ok(response);
                     }

@@ -3,6 +3,7 @@
 //! ```text
 //! accounts   users, their passwords and their rules      the file is Java's
 //!    │ password     PBKDF2, whose work the driver does outside of its threads
+//! admission  a client that was let in, and until when
 //! rules      what a user may do to which resource
 //!    │ resource     scopes, streams, groups and tables, by Java's names
 //! grant      what a user is granted of what a call needs, or of a token
@@ -11,6 +12,7 @@
 //! ```
 
 mod accounts;
+mod admission;
 mod grant;
 mod keyed;
 mod operation;
@@ -21,6 +23,7 @@ mod tokens;
 
 pub use self::{
     accounts::{Account, Accounts, Credentials, Fingerprint, Skipped},
+    admission::Admission,
     grant::Grant,
     operation::Operation,
     resource::{Need, Resource, operation_to_write},

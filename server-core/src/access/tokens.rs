@@ -67,13 +67,23 @@ impl Access {
     }
 
     /// Issues a token for the segments of a stream, or of a table; empty if it would allow nothing,
-    /// or no stream can have the name.
-    pub fn issue(&self, scope: &str, name: &str, allows: Grant, now: Millis) -> String {
+    /// or no stream can have the name. It lasts for the lifetime of tokens, but not beyond the end
+    /// of the client's admission, if that has one.
+    pub fn issue(
+        &self,
+        scope: &str,
+        name: &str,
+        allows: Grant,
+        now: Millis,
+        admitted_until: Option<Millis>,
+    ) -> String {
         if !allows.allows(Operation::Read) || !Resource::Stream(scope, name).is_valid() {
             return String::new();
         }
+        let usual = Millis(now.0.saturating_add(self.lifetime.0));
+        let Millis(expires) = admitted_until.map_or(usual, |end| end.min(usual));
         let claims = Claims {
-            expires: now.0.saturating_add(self.lifetime.0) / 1000,
+            expires: expires / 1000,
             generation: self.generation,
             allows,
             scope: scope.to_owned(),
@@ -233,7 +243,7 @@ mod tests {
     #[test]
     fn a_token_is_valid_for_its_stream_until_it_expires() {
         let mut access = access();
-        let token = access.issue("a", "b", all(Operation::Write), Millis(0));
+        let token = access.issue("a", "b", all(Operation::Write), Millis(0), None);
         let check = |access: &Access, segment: &str, now| {
             let is_table = |name: &str| name != "a/b_kvtable/1.#epoch.0";
             access.check_token(&token, Operation::Write, [segment], is_table, Millis(now))
@@ -251,10 +261,23 @@ mod tests {
     }
 
     #[test]
+    fn a_token_ends_with_the_admission_of_its_client_if_that_is_earlier() {
+        let access = access();
+        let end = |admitted_until| {
+            let token = access.issue("a", "b", all(Operation::Read), Millis(0), admitted_until);
+            access.check_token(&token, Operation::Read, ["a/b/0"], |_| true, Millis(0))
+        };
+        assert_eq!(end(None), Ok(Millis(10_000)));
+        assert_eq!(end(Some(Millis(20_000))), Ok(Millis(10_000)));
+        assert_eq!(end(Some(Millis(4_900))), Ok(Millis(4_000)));
+        assert_eq!(end(Some(Millis(900))), Err(TokenRefusal::Expired));
+    }
+
+    #[test]
     fn a_token_allows_an_operation_if_it_names_it_and_covers_every_segment() {
         let access = access();
         let check = |allows, needs, segments: &[&'static str]| {
-            let token = access.issue("a", "b", all(allows), Millis(0));
+            let token = access.issue("a", "b", all(allows), Millis(0), None);
             let segments = segments.iter().copied();
             access.check_token(&token, needs, segments, |_| true, Millis(0)).map(|_| ())
         };
@@ -274,7 +297,7 @@ mod tests {
         let access = access();
         let allows = |name: &str, asked, segment: &'static str| {
             let grant = Grant::of(Some(&rules), "a", name, asked);
-            let token = access.issue("a", name, grant, Millis(0));
+            let token = access.issue("a", name, grant, Millis(0), None);
             let may = |operation| {
                 let checked = access.check_token(&token, operation, [segment], |_| true, Millis(0));
                 checked.is_ok().then_some(operation)
@@ -291,13 +314,15 @@ mod tests {
         assert_eq!(allows("_RGg", write, "a/_RGg/0"), Some(write), "readers write its state");
         assert_eq!(allows("_MARKr", write, "a/_MARKr/0"), Some(write), "as on the Java server");
         assert_eq!(allows("x", read, "a/x/0"), None);
-        assert_eq!(access.issue("a", "x", Grant::of(Some(&rules), "a", "x", read), Millis(0)), "");
+        let none = Grant::of(Some(&rules), "a", "x", read);
+        assert_eq!(access.issue("a", "x", none, Millis(0), None), "");
     }
 
     #[test]
     fn no_token_is_issued_for_a_name_that_no_stream_has() {
         for bad in ["", "b\",\"x", "b/stream:c", "b,", "b\n"] {
-            assert_eq!(access().issue("a", bad, all(Operation::Write), Millis(0)), "", "{bad}");
+            let token = access().issue("a", bad, all(Operation::Write), Millis(0), None);
+            assert_eq!(token, "", "{bad}");
         }
     }
 
@@ -310,7 +335,8 @@ mod tests {
     #[test]
     fn a_token_that_was_changed_or_issued_elsewhere_is_refused() {
         let access = access();
-        let issue = |access: &Access| access.issue("a", "b", all(Operation::Write), Millis(0));
+        let issue =
+            |access: &Access| access.issue("a", "b", all(Operation::Write), Millis(0), None);
         let token = issue(&access);
         let elsewhere = issue(&Access::new([8; 32], Millis(10_000)));
         let (body, none) = (token.split('.').nth(1).unwrap(), BASE64.encode(r#"{"alg":"none"}"#));
@@ -346,7 +372,7 @@ mod tests {
 
     #[test]
     fn the_body_of_a_token_is_the_json_that_clients_read() {
-        let token = access().issue("a", "b", all(Operation::Read), Millis(5_000));
+        let token = access().issue("a", "b", all(Operation::Read), Millis(5_000), None);
         let body = BASE64.decode(token.split('.').nth(1).unwrap()).unwrap();
         assert_eq!(
             String::from_utf8(body).unwrap(),

@@ -16,7 +16,7 @@ use super::{
     stream::Stream,
 };
 use crate::{
-    access::{Grant, Operation},
+    access::{Admission, Grant, Operation},
     ids::StoreIndex,
     store::Step,
 };
@@ -49,8 +49,10 @@ impl Catalog {
                 // Clients of old versions name no operation.
                 let reads = info.access_operation == i32::from(AccessOperation::Read);
                 let allows = if reads { Operation::Read } else { Operation::Write };
-                let grant = Grant::of(step.rules, &info.scope, &info.stream, allows);
-                access.issue(&info.scope, &info.stream, grant, step.at.now)
+                let rules = step.client.map(Admission::rules);
+                let grant = Grant::of(rules, &info.scope, &info.stream, allows);
+                let until = step.client.and_then(Admission::end);
+                access.issue(&info.scope, &info.stream, grant, step.at.now, until)
             }
             None => String::new(),
         }

@@ -14,7 +14,7 @@ use super::{
     state::Store,
 };
 use crate::{
-    access::{Access, Rules},
+    access::{Access, Admission},
     ids::Moment,
     placement::Placement,
     record::{Attributes, Journal, Millis, Record},
@@ -46,8 +46,8 @@ pub struct Step<'a> {
     pub journal: &'a mut Journal,
     /// The issue and the check of tokens; `None` if every client may use the server.
     pub access: Option<&'a Access>,
-    /// What the client of a call may do; `None` for everything.
-    pub rules: Option<&'a Rules>,
+    /// What the client of a call may do, and until when; `None` for everything.
+    pub client: Option<&'a Admission>,
     /// The store that each segment is on.
     pub placement: &'a Placement,
     /// The most memory that segments and catalog may use.

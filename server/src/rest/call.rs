@@ -143,7 +143,7 @@ async fn call_reading<T>(
                 reads.is_none_or(|read| machine.store.is_stream_settled(&read.scope, &read.stream));
             // The call waits until the segments of its stream are settled.
             let Some(call) = call.take_if(|_| is_settled) else { return Ok(None) };
-            let (catalog, mut step) = machine.call_by(caller.as_deref(), at);
+            let (catalog, mut step) = machine.call_by(caller.as_ref(), at);
             let outcome = call(catalog, &mut step);
             Ok(Some((outcome, step.progress)))
         };

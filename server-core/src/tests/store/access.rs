@@ -216,7 +216,7 @@ fn issue(machine: &Machine, stream: &str, now: i64) -> String {
 
 fn issue_for(machine: &Machine, stream: &str, operation: Operation, now: i64) -> String {
     let grant = Grant::of(None, "s", stream, operation);
-    machine.access.as_ref().unwrap().issue("s", stream, grant, Millis(now))
+    machine.access.as_ref().unwrap().issue("s", stream, grant, Millis(now), None)
 }
 
 #[test]
