@@ -3,7 +3,11 @@
 //! ```text
 //! # a comment
 //! ann:DIGEST:prn::/scope:shop,READ;prn::/scope:shop/*,READ_UPDATE;
+//! bob:*:prn::/,READ
 //! ```
+//!
+//! An account with `*` in place of a digest, which is none of Java's, has no password: it is for
+//! clients that say otherwise who they are.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -24,9 +28,14 @@ pub struct Account {
     rules: Arc<Rules>,
 }
 
+/// What a file has in place of the digest of an account without a password.
+const NO_PASSWORD: &str = "*";
+
 /// What is known of a password.
 #[derive(Clone)]
 enum Password {
+    /// There is none: no client is let in by one.
+    Missing,
     /// Its digest, which is only in memory: the password was there, too.
     Kept([u8; DIGEST]),
     /// Its digest from a file, which makes guessing it slow.
@@ -121,6 +130,12 @@ impl Account {
         Self { user: user.to_owned(), password, rules: Arc::new(Rules::all()) }
     }
 
+    /// An account without a password, for clients that say otherwise who they are. It may do
+    /// nothing yet.
+    pub fn without_password(user: &str) -> Self {
+        Self { user: user.to_owned(), password: Password::Missing, rules: Arc::default() }
+    }
+
     /// The same account, with what it may do.
     #[must_use]
     pub fn with_rules(self, rules: Rules) -> Self {
@@ -133,7 +148,11 @@ impl Account {
     }
 
     fn is_quick(&self) -> bool {
-        matches!(self.password, Password::Kept(_))
+        !matches!(self.password, Password::Hashed(_))
+    }
+
+    fn has_password(&self) -> bool {
+        !matches!(self.password, Password::Missing)
     }
 
     /// What the user may do.
@@ -143,6 +162,7 @@ impl Account {
 
     fn has(&self, password: &str) -> bool {
         match &self.password {
+            Password::Missing => false,
             Password::Kept(digest) => is_same(&Sha256::digest(password), digest),
             Password::Hashed(hashed) => hashed.is_of(password),
         }
@@ -153,9 +173,14 @@ impl Account {
         let mut fields = line.splitn(3, ':');
         let user = fields.next().filter(|user| !user.is_empty()).ok_or("it has no user")?;
         let digest = fields.next().ok_or("it has no password")?;
-        let hashed = Hashed::parse(digest).ok_or("its password is no digest of Java's")?;
+        let password = match digest.trim() {
+            NO_PASSWORD => Password::Missing,
+            digest => {
+                let hashed = Hashed::parse(digest).ok_or("its password is no digest of Java's")?;
+                Password::Hashed(hashed)
+            }
+        };
         let (rules, skipped) = Rules::parse(fields.next().unwrap_or_default());
-        let password = Password::Hashed(hashed);
         Ok((Self { user: user.to_owned(), password, rules: Arc::new(rules) }, skipped))
     }
 }
@@ -207,9 +232,15 @@ impl Accounts {
         }
     }
 
-    /// The account of a user.
+    /// The account of a user, if it has a password. One without is found as little as a user that
+    /// does not exist.
     fn find(&self, user: &str) -> Option<&Account> {
-        self.0.get(user)
+        self.0.get(user).filter(|account| account.has_password())
+    }
+
+    /// What a user may do who has said otherwise who it is; `None` if it has no account.
+    pub fn rules_of(&self, user: &str) -> Option<&Arc<Rules>> {
+        self.0.get(user).map(Account::rules)
     }
 
     /// The account of which a client has the password. It may take milliseconds, and as long for a
@@ -282,6 +313,26 @@ mod tests {
         {
             assert!(accounts.check(&basic(user, password)).is_none(), "{user} {password}");
         }
+    }
+
+    #[test]
+    fn an_account_without_a_password_has_rules_and_admits_no_client() {
+        let file =
+            format!("bob:*:prn::/,READ\n{}", Account::line("ann", "pw", b"salt", "prn::/,READ"));
+        let (mut accounts, skipped) = Accounts::parse(&file);
+        assert_eq!(skipped, []);
+        accounts.add(Account::without_password("eve"));
+        for user in ["bob", "eve"] {
+            for password in ["", "*", "pw"] {
+                assert!(accounts.check(&basic(user, password)).is_none(), "{user} {password}");
+            }
+            assert!(!accounts.is_quick(user), "its password takes as long as one of no user");
+        }
+        let allow = |user| Some(accounts.rules_of(user)?.allow(&Resource::Scopes));
+        assert_eq!(allow("bob"), Some(Some(Operation::Read)));
+        assert_eq!(allow("ann"), Some(Some(Operation::Read)));
+        assert_eq!(allow("eve"), Some(None));
+        assert_eq!(allow("zoe"), None);
     }
 
     #[test]
