@@ -3,7 +3,8 @@
 //! ```text
 //! accounts   users, their passwords and their rules      the file is Java's
 //!    │ password     PBKDF2, whose work the driver does outside of its threads
-//! admission  a client that was let in, and until when
+//! jwt        users by tokens that others sign            with the feature of that name
+//! admission  a client that was let in, by one or the other
 //! rules      what a user may do to which resource
 //!    │ resource     scopes, streams, groups and tables, by Java's names
 //! grant      what a user is granted of what a call needs, or of a token
@@ -14,6 +15,8 @@
 mod accounts;
 mod admission;
 mod grant;
+#[cfg(feature = "jwt")]
+pub mod jwt;
 mod keyed;
 mod operation;
 mod password;

@@ -109,6 +109,36 @@ impl Rules {
         (Self(rules), skipped)
     }
 
+    /// Rules of patterns with what they grant, of which none takes away what another grants; and
+    /// the patterns that cannot be read, which grant nothing.
+    #[cfg(feature = "jwt")]
+    pub(super) fn of_grants<'a>(
+        grants: impl IntoIterator<Item = (&'a str, Operation)>,
+    ) -> (Self, Vec<&'a str>) {
+        let (mut rules, mut skipped) = (Vec::new(), Vec::new());
+        for (text, operation) in grants {
+            match Pattern::parse(text) {
+                Some(pattern) => rules.push(Rule { pattern, allows: Some(operation) }),
+                None => skipped.push(text),
+            }
+        }
+        // The first rule with a name counts, so those that grant most are first.
+        rules.sort_by_key(|rule| std::cmp::Reverse(rule.allows));
+        (Self(rules), skipped)
+    }
+
+    /// These rules, and others for the names that no rule of these has.
+    #[cfg(feature = "jwt")]
+    pub(super) fn then(&self, others: &Self) -> Self {
+        Self(self.0.iter().chain(&others.0).cloned().collect())
+    }
+
+    /// Returns true if there is no rule.
+    #[cfg(feature = "jwt")]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What may be done to a resource; `None` for nothing.
     pub fn allow(&self, resource: &Resource<'_>) -> Option<Operation> {
         if !resource.is_valid() {
@@ -198,6 +228,28 @@ mod tests {
         assert_eq!(skipped, ["prn::/scope:a", "prn::/[ab],READ", "x,WRITE"]);
         assert_eq!(rules.allow(&Resource::Scope("a")), None);
         assert_eq!(rules.allow(&Resource::Scopes), Some(Operation::Read));
+    }
+
+    #[cfg(feature = "jwt")]
+    #[test]
+    fn of_grants_the_greatest_counts_and_rules_before_them_count_first() {
+        let (read, write) = (Operation::Read, Operation::Write);
+        let grants = [
+            ("prn::/scope:a/*", read),
+            ("prn::/scope:a/stream:b", write),
+            ("prn::/[ab]", write),
+            ("prn::/scope:a/stream:secret", write),
+        ];
+        let (grants, skipped) = Rules::of_grants(grants);
+        assert_eq!(skipped, ["prn::/[ab]"]);
+        let allow = |rules: &Rules, stream| rules.allow(&Resource::Stream("a", stream));
+        assert_eq!(allow(&grants, "b"), Some(write));
+        assert_eq!(allow(&grants, "c"), Some(read));
+        let both = rules("prn::/scope:a/stream:secret,NONE;prn::/scope:b,READ").then(&grants);
+        assert_eq!(allow(&both, "secret"), None);
+        assert_eq!(allow(&both, "b"), Some(write));
+        assert_eq!(both.allow(&Resource::Scope("b")), Some(read));
+        assert!(Rules::default().is_empty() && !both.is_empty());
     }
 
     #[test]
