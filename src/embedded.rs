@@ -12,6 +12,8 @@ pub use pravega_sdk_server::{
     account_line, backup, check, salvage,
 };
 
+#[cfg(feature = "embedded-jwt")]
+pub use pravega_sdk_server::JwtAccounts;
 #[cfg(feature = "embedded-tls")]
 pub use pravega_sdk_server::ServerTls;
 

@@ -45,6 +45,8 @@ pub struct ServerBuilder {
     pub(crate) stores: usize,
     pub(crate) accounts: Vec<Account>,
     pub(crate) accounts_file: Option<PathBuf>,
+    #[cfg(feature = "jwt")]
+    pub(crate) jwt: Option<crate::jwt::JwtAccounts>,
     token_lifetime: Duration,
     clock: ClockKind,
     intervals: Intervals,
@@ -71,6 +73,8 @@ impl Default for ServerBuilder {
             stores: 1,
             accounts: Vec::new(),
             accounts_file: None,
+            #[cfg(feature = "jwt")]
+            jwt: None,
             token_lifetime: Duration::from_secs(600),
             clock: ClockKind::Wall,
             intervals: Intervals::default(),
@@ -196,7 +200,8 @@ impl ServerBuilder {
     /// Adds the accounts of a file, which the Java server can use as well: a line for each, with
     /// the user, the digest of the password as `pravega-admin password create-password-file` writes
     /// it, and the [rules](Self::with_limited_account), with colons between them. Lines that begin
-    /// with `#` are comments.
+    /// with `#` are comments. An account with `*` in place of the digest has no password: it is for
+    /// users whose tokens another party signs, with the feature `jwt`.
     ///
     /// A changed file is read within about a second. What cannot be read in it is logged and
     /// skipped; if the file cannot be read at all, the accounts stay as they are. Delegation tokens
@@ -207,6 +212,15 @@ impl ServerBuilder {
     #[must_use]
     pub fn with_accounts_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.accounts_file = Some(path.into());
+        self
+    }
+
+    /// Lets in clients with a JWT that another party has signed, besides those with a password.
+    /// As with [accounts](Self::with_account), all others are refused.
+    #[cfg(feature = "jwt")]
+    #[must_use]
+    pub fn with_jwt_accounts(mut self, accounts: crate::jwt::JwtAccounts) -> Self {
+        self.jwt = Some(accounts);
         self
     }
 
@@ -263,6 +277,10 @@ impl ServerBuilder {
 
     /// Returns true if clients need an account.
     pub(crate) fn has_accounts(&self) -> bool {
+        #[cfg(feature = "jwt")]
+        if self.jwt.is_some() {
+            return true;
+        }
         !self.accounts.is_empty() || self.accounts_file.is_some()
     }
 

@@ -254,6 +254,15 @@ impl EmbeddedServer {
         self.tasks.spawn(self.state.turns.common_account().meter(accepting));
     }
 
+    /// Fetches the keys that sign the tokens of clients, if they are published.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn follow_keys(&self) {
+        let Some(keys) = self.state.keys() else { return };
+        // Clients decide how often there are unknown ones.
+        let account = self.state.turns.common_account();
+        self.tasks.spawn(account.meter(Arc::clone(keys).follow(self.stop.clone())));
+    }
+
     pub(crate) fn keep_time(&self) {
         let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
         let account = self.state.turns.common_account();

@@ -2,7 +2,8 @@
 //!
 //! A password in a file is hashed so that guessing it is slow, and checking it takes milliseconds.
 //! That is done for one client at a time, outside the threads of the runtime, and once for each
-//! account: what was right is known by a digest that needs a secret of this process.
+//! account: what was right is known by a digest that needs a secret of this process. A token that
+//! another party has signed is checked with each call, in less than a millisecond.
 
 use std::{
     collections::HashMap,
@@ -11,11 +12,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use pravega_sdk_server_core::access::{
-    Account, Accounts, Admission, Credentials, Fingerprint, Need, Rules, Skipped,
+use pravega_sdk_server_core::{
+    access::{Account, Accounts, Admission, Credentials, Fingerprint, Need, Rules, Skipped},
+    record::Millis,
 };
 use tokio::{sync::Semaphore, time::timeout};
 
+#[cfg(feature = "jwt")]
+use crate::jwt::{Denied, Keys, Tokens};
 use crate::{
     configured::{Stamp, Unusable, read, stamp},
     limits::ANSWER_WAITS,
@@ -32,9 +36,28 @@ pub(crate) enum Refused {
     Unknown,
     /// It may not do what it asks for, which is named.
     Forbidden(String),
-    /// Too many passwords are being checked.
+    /// Too many passwords are being checked, or too many tokens wait for their keys.
     Busy,
+    /// The keys of tokens cannot be fetched.
+    #[cfg(feature = "jwt")]
+    NoKeys,
 }
+
+#[cfg(feature = "jwt")]
+impl From<Denied> for Refused {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Wrong => Self::Unknown,
+            Denied::NoKeys => Self::NoKeys,
+            Denied::Busy => Self::Busy,
+        }
+    }
+}
+
+/// What clients learn of a refusal that may end by itself.
+pub(crate) const BUSY: &str = "too many credentials are being checked";
+#[cfg(feature = "jwt")]
+pub(crate) const NO_KEYS: &str = "the keys that sign tokens cannot be fetched";
 
 /// The accounts of a server.
 pub(crate) struct Identity {
@@ -48,6 +71,9 @@ pub(crate) struct Identity {
     checking: Arc<Semaphore>,
     /// The secret of fingerprints.
     secret: [u8; 32],
+    /// The check of tokens that another party has signed.
+    #[cfg(feature = "jwt")]
+    tokens: Option<Tokens>,
 }
 
 /// The accounts in use.
@@ -82,17 +108,39 @@ impl Identity {
             current: Mutex::new(current),
             checking: Arc::new(Semaphore::new(1)),
             secret,
+            #[cfg(feature = "jwt")]
+            tokens: None,
         })
     }
 
-    /// Returns true if the accounts may change.
+    /// The same accounts, and those of clients with a token that another party has signed.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn with_tokens(self, tokens: Tokens) -> Self {
+        Self { tokens: Some(tokens), ..self }
+    }
+
+    /// The keys that sign tokens.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn keys(&self) -> Option<&Arc<Keys>> {
+        self.tokens.as_ref().map(Tokens::keys)
+    }
+
+    /// Returns true if the accounts may change, or the keys that are in a file.
     pub(crate) fn is_followed(&self) -> bool {
+        #[cfg(feature = "jwt")]
+        if self.keys().is_some_and(|keys| keys.is_file()) {
+            return true;
+        }
         self.file.is_some()
     }
 
-    /// Reads the file again if it has changed. If it cannot be used, the accounts stay as they are.
-    /// It blocks.
+    /// Reads the files again that have changed. If one cannot be used, the accounts or the keys
+    /// stay as they are. It blocks.
     pub(crate) fn refresh(&self) {
+        #[cfg(feature = "jwt")]
+        if let Some(keys) = self.keys() {
+            keys.refresh();
+        }
         let Some(file) = &self.file else { return };
         let now = stamp(file);
         let mut seen = lock(&self.seen);
@@ -110,8 +158,22 @@ impl Identity {
         }
     }
 
-    /// What a client may do whose header names an account, or fails.
-    pub(crate) async fn identify(&self, header: &str) -> Result<Admission, Refused> {
+    /// What a client may do whose header names an account or has a token, or fails.
+    pub(crate) async fn identify(
+        &self,
+        header: &str,
+        now: impl Fn() -> Millis,
+    ) -> Result<Admission, Refused> {
+        #[cfg(feature = "jwt")]
+        if let Some(tokens) = &self.tokens
+            && let Some(token) = Tokens::in_header(header)
+        {
+            let checked = tokens.check(token, now).await?;
+            let accounts = Arc::clone(&lock(&self.current).accounts);
+            return Ok(tokens.admit(&checked, &accounts));
+        }
+        #[cfg(not(feature = "jwt"))]
+        let _ = now;
         self.by_password(header).await.map(Admission::new)
     }
 
@@ -165,7 +227,9 @@ impl Identity {
 /// Returns an error if a client may not do what its call needs.
 pub(crate) fn authorize(caller: &Caller, need: &Need<'_>) -> Result<(), Refused> {
     match caller {
-        Some(client) if !need.is_allowed_by(client.rules()) => Err(Refused::Forbidden(need.to_string())),
+        Some(client) if !need.is_allowed_by(client.rules()) => {
+            Err(Refused::Forbidden(need.to_string()))
+        }
         _ => Ok(()),
     }
 }

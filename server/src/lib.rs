@@ -40,6 +40,8 @@ mod guard;
 mod identity;
 mod io_kind;
 mod journal;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod limits;
 mod locks;
 mod log;
@@ -70,6 +72,8 @@ pub use copy::{Backup, CopyError, Missing, Salvaged, backup, salvage};
 pub use embedded::EmbeddedServer;
 pub use faults::{Faults, Presence, Refusal};
 pub use journal::{OpenError, OpenProblem};
+#[cfg(feature = "jwt")]
+pub use jwt::JwtAccounts;
 pub use start::StartError;
 #[cfg(feature = "tls")]
 pub use tls::ServerTls;

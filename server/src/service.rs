@@ -79,7 +79,9 @@ fn status_of_refused(refused: Refused) -> Status {
         Refused::Forbidden(need) => {
             Status::permission_denied(format!("the account may not: {need}"))
         }
-        Refused::Busy => Status::unavailable("too many passwords are being checked"),
+        Refused::Busy => Status::unavailable(identity::BUSY),
+        #[cfg(feature = "jwt")]
+        Refused::NoKeys => Status::unavailable(identity::NO_KEYS),
     }
 }
 

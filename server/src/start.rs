@@ -19,6 +19,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+#[cfg(feature = "jwt")]
+use crate::jwt::Tokens;
 #[cfg(feature = "tls")]
 use crate::tls::{Certificates, Handshakes};
 use crate::{
@@ -56,10 +58,11 @@ pub enum StartError {
     /// The folder of data cannot be used.
     #[error(transparent)]
     Data(#[from] OpenError),
-    /// A file that the configuration names cannot be used: of accounts, a certificate or a key.
+    /// A file or another part of the configuration cannot be used: of accounts, a certificate or a
+    /// key, or the address of a realm.
     #[error("cannot use {}: {reason}", path.display())]
     File {
-        /// The file.
+        /// The file, or what else cannot be used.
         path: PathBuf,
         /// The reason.
         reason: String,
@@ -158,6 +161,8 @@ impl ServerBuilder {
         }
         server.serve(listeners, rest_hosts)?;
         server.keep_time();
+        #[cfg(feature = "jwt")]
+        server.follow_keys();
         Ok(server)
     }
 }
@@ -228,14 +233,27 @@ impl ServerBuilder {
         if !self.has_accounts() {
             return Ok(None);
         }
-        let (given, file) = (self.accounts.clone(), self.accounts_file.clone());
-        let opened = tokio::task::spawn_blocking(|| Identity::open(given, file, builder::secret()));
+        let configured = self.clone();
+        let opened = tokio::task::spawn_blocking(move || configured.open_identity());
         let opened = opened.await.map_err(|_| StartError::File {
             path: self.accounts_file.clone().unwrap_or_default(),
             reason: "the task that reads it panicked".to_owned(),
             kind: ErrorKind::Config,
         })?;
         Ok(Some(opened?))
+    }
+
+    /// It blocks.
+    fn open_identity(self) -> Result<Identity, Unusable> {
+        #[cfg_attr(not(feature = "jwt"), expect(unused_mut, reason = "the feature adds to it"))]
+        let (mut given, file) = (self.accounts, self.accounts_file);
+        #[cfg(feature = "jwt")]
+        if let Some(jwt) = self.jwt {
+            let tokens = Tokens::open(&jwt)?;
+            given.extend(jwt.users);
+            return Ok(Identity::open(given, file, builder::secret())?.with_tokens(tokens));
+        }
+        Identity::open(given, file, builder::secret())
     }
 
     /// Reads or makes the certificate and the key, outside the runtime's threads.

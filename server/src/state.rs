@@ -24,6 +24,8 @@ use tokio::{
 };
 use uuid::Uuid;
 
+#[cfg(feature = "jwt")]
+use crate::jwt::Keys;
 use crate::{
     budget::Budget,
     clock::Clock,
@@ -115,12 +117,18 @@ impl ServerState {
     /// What a client may do whose call has a header.
     pub(crate) async fn caller(&self, header: &str) -> Result<Caller, Refused> {
         match self.identity.get() {
-            Some(identity) => identity.identify(header).await.map(Some),
+            Some(identity) => identity.identify(header, || self.clock.now()).await.map(Some),
             None => Ok(None),
         }
     }
 
-    /// Reads the file of accounts again if it has changed.
+    /// The keys that sign the tokens of clients.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn keys(&self) -> Option<&Arc<Keys>> {
+        self.identity.get()?.keys()
+    }
+
+    /// Reads the files of accounts and of keys again that have changed.
     pub(crate) async fn refresh_accounts(&self) {
         if let Some(identity) = self.identity.get().filter(|identity| identity.is_followed()) {
             let identity = Arc::clone(identity);

@@ -72,10 +72,9 @@ impl From<Refused> for Refusal {
             Refused::Forbidden(need) => {
                 Self::new(StatusCode::FORBIDDEN, format!("the account may not: {need}"))
             }
-            Refused::Busy => {
-                let why = "too many passwords are being checked";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, why)
-            }
+            Refused::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, identity::BUSY),
+            #[cfg(feature = "jwt")]
+            Refused::NoKeys => Self::new(StatusCode::SERVICE_UNAVAILABLE, identity::NO_KEYS),
         }
     }
 }
