@@ -249,7 +249,8 @@ impl<'i> Drafts<'i> {
                     }
                 }
                 known => {
-                    self.replace(&list, known.map(|known| segments(known)).unwrap_or_default())
+                    let items = known.map(|known| segments(known)).unwrap_or_default();
+                    self.replace(&list, items);
                 }
             }
             let list = List::Waiting(set.number);
@@ -269,7 +270,8 @@ impl<'i> Drafts<'i> {
         let (Some(number), Some(last)) = (new.last, &checkpoints.last) else { return };
         let is_of_one = new.sets.values().any(|set| set.number == number);
         let is_same = touched.last.as_ref().is_some_and(|before| before == last);
-        if !is_of_one && !(is_same && index.names.has(number)) {
+        let is_stored = is_same && index.names.has(number);
+        if !is_of_one && !is_stored {
             self.replace(&List::Positions(number), segments(last));
         }
     }
