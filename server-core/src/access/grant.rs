@@ -2,7 +2,7 @@
 
 use super::{
     operation::Operation,
-    resource::{Need, Resource, operation_to_write},
+    resource::{Need, Resource, operation_to_write, operation_to_write_table},
     rules::Rules,
 };
 
@@ -28,7 +28,7 @@ impl Grant {
         };
         Self {
             stream: of(Resource::of_stream(scope, name), operation_to_write(name)),
-            table: of(Resource::Table(scope, name), Operation::Write),
+            table: of(Resource::of_table(scope, name), operation_to_write_table(name)),
         }
     }
 

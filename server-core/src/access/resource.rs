@@ -7,6 +7,8 @@ use super::operation::Operation;
 /// The prefix of the state of a reader group, and of the watermarks of a stream.
 const GROUP: &str = "_RG";
 const MARKS: &str = "_MARK";
+/// What follows the name of a key-value table in that of the stream with its segments.
+const TABLE: &str = "_kvtable";
 
 /// A resource: all scopes, a scope, or what is in one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,13 +38,36 @@ pub enum Need<'a> {
 }
 
 impl<'a> Resource<'a> {
-    /// The resource that a stream belongs to. The state of a reader group belongs to the group, and
-    /// the watermarks of a stream to the stream.
+    /// The resource that a stream belongs to. The state of a reader group belongs to the group, the
+    /// watermarks of a stream to the stream, and the segments of a key-value table to the table.
     pub fn of_stream(scope: &'a str, stream: &'a str) -> Self {
+        if let Some(table) = stream.strip_suffix(TABLE) {
+            return Self::of_table(scope, table);
+        }
         if let Some(group) = stream.strip_prefix(GROUP) {
             return Self::Group(scope, group);
         }
         Self::Stream(scope, stream.strip_prefix(MARKS).unwrap_or(stream))
+    }
+
+    /// The resource that a key-value table belongs to. One that has the state of a reader group
+    /// belongs to the group, as the stream with its name does.
+    pub fn of_table(scope: &'a str, table: &'a str) -> Self {
+        match table.strip_prefix(GROUP) {
+            Some(group) => Self::Group(scope, group),
+            None => Self::Table(scope, table),
+        }
+    }
+
+    /// Its own name, without that of its scope; empty for the list of scopes.
+    pub fn name(&self) -> &'a str {
+        match *self {
+            Self::Scopes => "",
+            Self::Scope(name)
+            | Self::Stream(_, name)
+            | Self::Group(_, name)
+            | Self::Table(_, name) => name,
+        }
     }
 
     /// Returns true if all its names can be in the name of a resource: none of them means another
@@ -63,10 +88,18 @@ impl<'a> Resource<'a> {
 /// What writing to a stream needs. Readers write the state of their group, and writers the marks of
 /// time of a stream, so what they may do to it is to read.
 pub fn operation_to_write(stream: &str) -> Operation {
+    if let Some(table) = stream.strip_suffix(TABLE) {
+        return operation_to_write_table(table);
+    }
     if stream.starts_with(GROUP) || stream.starts_with(MARKS) {
         return Operation::Read;
     }
     Operation::Write
+}
+
+/// What writing to a table needs: to read the group, if it has the state of one.
+pub(super) fn operation_to_write_table(table: &str) -> Operation {
+    if table.starts_with(GROUP) { Operation::Read } else { Operation::Write }
 }
 
 impl Display for Need<'_> {
@@ -109,6 +142,10 @@ mod tests {
             (Resource::of_stream("s", "_RGn"), "prn::/scope:s/reader-group:n"),
             (Resource::of_stream("s", "_MARKn"), "prn::/scope:s/stream:n"),
             (Resource::of_stream("s", "_n"), "prn::/scope:s/stream:_n"),
+            (Resource::of_stream("s", "n_kvtable"), "prn::/scope:s/key-value-table:n"),
+            (Resource::of_stream("s", "_RGn_kvtable"), "prn::/scope:s/reader-group:n"),
+            (Resource::of_table("s", "n"), "prn::/scope:s/key-value-table:n"),
+            (Resource::of_table("s", "_RGn"), "prn::/scope:s/reader-group:n"),
         ];
         for (resource, name) in golden {
             assert_eq!(resource.to_string(), name);

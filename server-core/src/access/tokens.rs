@@ -22,6 +22,8 @@ const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 /// The issue and the check of tokens.
 pub struct Access {
     key: Key,
+    /// What tells the tokens of this key from those of another.
+    issuer: u64,
     lifetime: Millis,
     /// Tokens of an earlier generation have expired.
     generation: u64,
@@ -39,9 +41,10 @@ impl fmt::Debug for Access {
 pub enum TokenRefusal {
     /// It has expired.
     Expired,
-    /// It was revoked before it expired.
+    /// It was revoked before it expired, or claims to be issued with another secret, such as before
+    /// a restart: the client asks the controller for another.
     Revoked,
-    /// It was not issued here, is for another stream, or does not allow the operation.
+    /// It was not issued, is for another stream, or does not allow the operation.
     Refused,
 }
 
@@ -58,7 +61,10 @@ impl TokenRefusal {
 impl Access {
     /// Tokens that are signed with a secret, and last for a time.
     pub fn new(secret: [u8; 32], lifetime: Millis) -> Self {
-        Self { key: Key::new(&secret), lifetime, generation: 0 }
+        let key = Key::new(&secret);
+        let [a, b, c, d, e, f, g, h, ..] = key.sign(&[b"issuer"]);
+        let issuer = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        Self { key, issuer, lifetime, generation: 0 }
     }
 
     /// Revokes all tokens issued so far.
@@ -84,6 +90,7 @@ impl Access {
         let Millis(expires) = admitted_until.map_or(usual, |end| end.min(usual));
         let claims = Claims {
             expires: expires / 1000,
+            issuer: self.issuer,
             generation: self.generation,
             allows,
             scope: scope.to_owned(),
@@ -100,8 +107,8 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// [`TokenRefusal`] if it has expired, was revoked, was not issued here, is for another stream,
-    /// or does not allow the operation.
+    /// [`TokenRefusal`] if it has expired, was revoked, was not issued with this secret, is for
+    /// another stream, or does not allow the operation.
     pub fn check_token<'a>(
         &self,
         token: &str,
@@ -110,7 +117,7 @@ impl Access {
         may_be_table: impl Fn(&str) -> bool,
         now: Millis,
     ) -> Result<Millis, TokenRefusal> {
-        let claims = self.claims_of(token).ok_or(TokenRefusal::Refused)?;
+        let claims = self.claims_of(token)?;
         let expires = Millis(claims.expires.saturating_mul(1000));
         if expires <= now {
             return Err(TokenRefusal::Expired);
@@ -126,27 +133,39 @@ impl Access {
         }
     }
 
-    /// The claims of a token that was issued here.
-    fn claims_of(&self, token: &str) -> Option<Claims> {
+    /// The claims of a token that was issued with this secret.
+    fn claims_of(&self, token: &str) -> Result<Claims, TokenRefusal> {
+        let (claimed, is_signed) = self.claimed(token).ok_or(TokenRefusal::Refused)?;
+        match is_signed {
+            true => Ok(claimed),
+            // Nothing is allowed by it, whoever made it.
+            false if claimed.issuer != self.issuer => Err(TokenRefusal::Revoked),
+            false => Err(TokenRefusal::Refused),
+        }
+    }
+
+    /// What a token claims, and whether it is signed with this secret; `None` if it is no token.
+    fn claimed(&self, token: &str) -> Option<(Claims, bool)> {
         let (signed, signature) = token.rsplit_once('.')?;
         let (header, body) = signed.split_once('.')?;
         let given: [u8; DIGEST] = BASE64.decode(signature).ok()?.try_into().ok()?;
         // The signature covers the header: the algorithm is never one that the token chooses.
-        if !is_same(&given, &self.key.sign(&[signed.as_bytes()]))
-            || BASE64.decode(header).ok()? != HEADER.as_bytes()
-        {
+        let is_signed = is_same(&given, &self.key.sign(&[signed.as_bytes()]));
+        if BASE64.decode(header).ok()? != HEADER.as_bytes() {
             return None;
         }
-        Claims::decode(&String::from_utf8(BASE64.decode(body).ok()?).ok()?)
+        let claims = Claims::decode(&String::from_utf8(BASE64.decode(body).ok()?).ok()?)?;
+        Some((claims, is_signed))
     }
 }
 
 /// The claims of a token. The text is JSON, as clients read the expiry from it. Only text that was
-/// written here is read back, so the fields have a fixed order, and names need no escapes.
+/// written by this code counts, so the fields have a fixed order, and names need no escapes.
 #[derive(Debug, PartialEq, Eq)]
 struct Claims {
     /// In seconds since 1970.
     expires: i64,
+    issuer: u64,
     generation: u64,
     allows: Grant,
     scope: String,
@@ -156,7 +175,8 @@ struct Claims {
 /// What begins and separates the claims.
 const SUBJECT: &str = r#"{"sub":"segmentstoreresource","aud":"segmentstore","iat":"#;
 const EXPIRY: &str = r#","exp":"#;
-const GENERATION: &str = r#","generation":"#;
+const ISSUER: &str = r#","iss":""#;
+const GENERATION: &str = r#"","generation":"#;
 
 impl Claims {
     /// Returns true if the claims allow an operation on a segment.
@@ -180,9 +200,11 @@ impl Claims {
     }
 
     fn encode(&self, now: Millis) -> String {
-        let Self { expires, generation, allows, scope, name } = self;
+        let Self { expires, issuer, generation, allows, scope, name } = self;
         let issued = now.0 / 1000;
-        let mut body = format!("{SUBJECT}{issued}{EXPIRY}{expires}{GENERATION}{generation}");
+        let mut body = format!(
+            "{SUBJECT}{issued}{EXPIRY}{expires}{ISSUER}{issuer:016x}{GENERATION}{generation}"
+        );
         // As in Java, also for the state of a group: the stores know only streams.
         for (resource, allowed) in [
             (Resource::Stream(scope, name), allows.stream),
@@ -199,7 +221,9 @@ impl Claims {
     fn decode(body: &str) -> Option<Self> {
         let rest = body.strip_prefix(SUBJECT)?.strip_suffix('}')?;
         let (_, rest) = rest.split_once(EXPIRY)?;
-        let (expires, rest) = rest.split_once(GENERATION)?;
+        let (expires, rest) = rest.split_once(ISSUER)?;
+        let (issuer, rest) = rest.split_once(GENERATION)?;
+        let issuer = u64::from_str_radix(issuer, 16).ok()?;
         let mut parts = rest.split(',');
         let (expires, generation) = (expires.parse().ok()?, parts.next()?.parse().ok()?);
         let mut allows = Grant { stream: None, table: None };
@@ -222,7 +246,7 @@ impl Claims {
             named = Some((scope.to_owned(), name.to_owned()));
         }
         let (scope, name) = named?;
-        Some(Self { expires, generation, allows, scope, name })
+        Some(Self { expires, issuer, generation, allows, scope, name })
     }
 }
 
@@ -312,10 +336,40 @@ mod tests {
         assert_eq!(allows("t", write, "a/t_kvtable/0"), Some(write));
         assert_eq!(allows("t", write, "a/t/0"), None);
         assert_eq!(allows("_RGg", write, "a/_RGg/0"), Some(write), "readers write its state");
+        assert_eq!(allows("_RGg", write, "a/_RGg_kvtable/0"), Some(write), "also in a table");
         assert_eq!(allows("_MARKr", write, "a/_MARKr/0"), Some(write), "as on the Java server");
         assert_eq!(allows("x", read, "a/x/0"), None);
         let none = Grant::of(Some(&rules), "a", "x", read);
         assert_eq!(access.issue("a", "x", none, Millis(0), None), "");
+    }
+
+    #[test]
+    fn a_right_on_streams_opens_no_table_by_the_name_of_its_segments() {
+        let allows = |rules: &str, name: &str, segment: &'static str| {
+            let (rules, _) = Rules::parse(rules);
+            let grant = Grant::of(Some(&rules), "a", name, Operation::Write);
+            let token = access().issue("a", name, grant, Millis(0), None);
+            let may = |operation| {
+                let access = access();
+                let checked = access.check_token(&token, operation, [segment], |_| true, Millis(0));
+                checked.is_ok().then_some(operation)
+            };
+            may(Operation::Write).or(may(Operation::Read))
+        };
+        let (streams, groups) =
+            ("prn::/scope:a/stream:*,READ_UPDATE", "prn::/scope:a/reader-group:*,READ_UPDATE");
+        assert_eq!(allows(streams, "t", "a/t/0"), Some(Operation::Write));
+        for rules in [streams, groups] {
+            for name in ["t", "t_kvtable"] {
+                assert_eq!(allows(rules, name, "a/t_kvtable/0"), None, "{rules} {name}");
+            }
+        }
+        assert_eq!(allows(streams, "_RGg_kvtable", "a/_RGg_kvtable/0"), None);
+        // Some clients ask for the token of a table by the name of its segments.
+        let tables = "prn::/scope:a/key-value-table:t,READ_UPDATE";
+        for name in ["t", "t_kvtable"] {
+            assert_eq!(allows(tables, name, "a/t_kvtable/0"), Some(Operation::Write), "{name}");
+        }
     }
 
     #[test]
@@ -333,19 +387,33 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_was_changed_or_issued_elsewhere_is_refused() {
+    fn a_token_of_another_secret_is_refused_as_one_for_which_another_is_asked() {
+        let elsewhere = Access::new([8; 32], Millis(10_000));
+        let token = elsewhere.issue("a", "b", all(Operation::Write), Millis(0), None);
+        let check = |token: &str| {
+            access().check_token(token, Operation::Read, ["a/b/0"], |_| true, Millis(0))
+        };
+        assert_eq!(check(&token), Err(TokenRefusal::Revoked));
+        assert_eq!(TokenRefusal::Revoked.code(), TokenFailure::Expired);
+        // It claims to be of this secret, and is signed with the other.
+        let [ours, theirs] = [&access(), &elsewhere].map(|it| format!("{:016x}", it.issuer));
+        let body = BASE64.decode(token.split('.').nth(1).unwrap()).unwrap();
+        let body = BASE64.encode(String::from_utf8(body).unwrap().replace(&theirs, &ours));
+        let signed = format!("{}.{body}", BASE64.encode(HEADER));
+        let signature = BASE64.encode(elsewhere.key.sign(&[signed.as_bytes()]));
+        assert_eq!(check(&format!("{signed}.{signature}")), Err(TokenRefusal::Refused));
+    }
+
+    #[test]
+    fn a_token_that_was_changed_is_refused() {
         let access = access();
-        let issue =
-            |access: &Access| access.issue("a", "b", all(Operation::Write), Millis(0), None);
-        let token = issue(&access);
-        let elsewhere = issue(&Access::new([8; 32], Millis(10_000)));
+        let token = access.issue("a", "b", all(Operation::Write), Millis(0), None);
         let (body, none) = (token.split('.').nth(1).unwrap(), BASE64.encode(r#"{"alg":"none"}"#));
         for bad in [
             "",
             "x",
             "a.b.c",
             &token[1..],
-            &elsewhere,
             &format!("{token}x"),
             &format!("{none}.{body}."),
             &format!("{none}.{body}.{}", token.rsplit('.').next().unwrap()),
@@ -364,7 +432,8 @@ mod tests {
             for table in [Some(Operation::Read), Some(Operation::Write)] {
                 let (scope, name) = ("a.b".to_owned(), "_RG-c".to_owned());
                 let allows = Grant { stream, table };
-                let claims = Claims { expires: -7, generation: 3, allows, scope, name };
+                let (expires, issuer, generation) = (-7, 0xA, 3);
+                let claims = Claims { expires, issuer, generation, allows, scope, name };
                 assert_eq!(Claims::decode(&claims.encode(Millis(1_000))), Some(claims));
             }
         }
@@ -374,11 +443,12 @@ mod tests {
     fn the_body_of_a_token_is_the_json_that_clients_read() {
         let token = access().issue("a", "b", all(Operation::Read), Millis(5_000), None);
         let body = BASE64.decode(token.split('.').nth(1).unwrap()).unwrap();
+        let issuer = format!("{:016x}", access().issuer);
         assert_eq!(
-            String::from_utf8(body).unwrap(),
+            String::from_utf8(body).unwrap().replace(&issuer, "ISSUER"),
             concat!(
                 r#"{"sub":"segmentstoreresource","aud":"segmentstore","iat":5,"exp":15,"#,
-                r#""generation":0,"prn::/scope:a/stream:b":"READ","#,
+                r#""iss":"ISSUER","generation":0,"prn::/scope:a/stream:b":"READ","#,
                 r#""prn::/scope:a/key-value-table:b":"READ"}"#
             )
         );
