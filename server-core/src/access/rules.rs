@@ -19,7 +19,8 @@ pub struct Rules(Vec<Rule>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Rule {
-    pattern: Pattern,
+    /// The resources that it is for; `None` if it cannot be read, so it may be any.
+    pattern: Option<Pattern>,
     /// What is allowed; `None` for nothing.
     allows: Option<Operation>,
 }
@@ -93,16 +94,23 @@ impl Pattern {
 impl Rules {
     /// Everything.
     pub fn all() -> Self {
-        let pattern = Pattern(vec![Piece::Any]);
+        let pattern = Some(Pattern(vec![Piece::Any]));
         Self(vec![Rule { pattern, allows: Some(Operation::Write) }])
     }
 
-    /// Reads rules, and returns those that cannot be read beside them: they allow nothing.
+    /// Reads rules, and returns those that cannot be read beside them: they allow nothing. One
+    /// whose pattern alone cannot be read may be meant for what a later rule allows, which then
+    /// allows no more than it.
     pub fn parse(text: &str) -> (Self, Vec<String>) {
         let (mut rules, mut skipped) = (Vec::new(), Vec::new());
         for rule in text.trim().split(';').map(str::trim).filter(|rule| !rule.is_empty()) {
             match Rule::parse(rule) {
-                Some(rule) => rules.push(rule),
+                Some(parsed) => {
+                    if parsed.pattern.is_none() {
+                        skipped.push(rule.to_owned());
+                    }
+                    rules.push(parsed);
+                }
                 None => skipped.push(rule.to_owned()),
             }
         }
@@ -143,10 +151,19 @@ impl Rules {
     pub fn allow(&self, resource: &Resource<'_>) -> Option<Operation> {
         if !resource.is_valid() {
             // The call says what is wrong with it to those who may do everything.
-            return self.0.first().filter(|rule| rule.pattern.is_of_all())?.allows;
+            let is_of_all = |rule: &&Rule| rule.pattern.as_ref().is_some_and(Pattern::is_of_all);
+            return self.0.first().filter(is_of_all)?.allows;
         }
         let name = resource.to_string();
-        self.0.iter().find(|rule| rule.pattern.is_of(name.as_bytes()))?.allows
+        let mut most = Some(Operation::Write);
+        for Rule { pattern, allows } in &self.0 {
+            match pattern {
+                Some(pattern) if pattern.is_of(name.as_bytes()) => return most.min(*allows),
+                Some(_) => {}
+                None => most = most.min(*allows),
+            }
+        }
+        None
     }
 
     /// Returns true if an operation on a resource is allowed.
@@ -162,7 +179,7 @@ impl Rule {
             "NONE" => None,
             other => Some(Operation::of(other)?),
         };
-        Some(Self { pattern: Pattern::parse(pattern.trim())?, allows })
+        Some(Self { pattern: Pattern::parse(pattern.trim()), allows })
     }
 }
 
@@ -250,6 +267,21 @@ mod tests {
         assert_eq!(allow(&both, "b"), Some(write));
         assert_eq!(both.allow(&Resource::Scope("b")), Some(read));
         assert!(Rules::default().is_empty() && !both.is_empty());
+    }
+
+    #[test]
+    fn a_rule_whose_pattern_cannot_be_read_takes_from_later_rules_what_it_may_be_meant_to() {
+        // In Java the pattern is of two streams, and denies them.
+        let (rules, skipped) = Rules::parse(
+            "prn::/,READ_UPDATE;prn::/scope:a/stream:(b|c),READ;prn::/scope:a/stream:d,READ_UPDATE;\
+             prn::/scope:a/stream:[ef],NONE;prn::/scope:a/*,READ_UPDATE",
+        );
+        assert_eq!(skipped.len(), 2, "{skipped:?}");
+        let allow = |stream| rules.allow(&Resource::Stream("a", stream));
+        assert_eq!(rules.allow(&Resource::Scopes), Some(Operation::Write), "before it");
+        assert_eq!(allow("d"), Some(Operation::Read));
+        assert_eq!(allow("e"), None);
+        assert_eq!(allow("g"), None);
     }
 
     #[test]
