@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     fmt,
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -10,6 +11,7 @@ use std::{
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use pravega_sdk_types::{ErrorKind, Failure, Outcome};
+use tokio::time::Instant;
 
 use crate::{
     Authorization, ControllerError, CredentialError, CredentialProvider, Credentials,
@@ -25,6 +27,10 @@ impl Credentials {
     /// call of the controller. Callers that need a new token at once share one call of it. Its
     /// errors are those of the calls, with the kind
     /// [`Unauthenticated`](ErrorKind::Unauthenticated).
+    ///
+    /// A token that the controller refuses, such as after a change of the issuer's keys, is not
+    /// kept, and the call is made once more with the next one. The function is called for that once
+    /// a second at most.
     ///
     /// # Examples
     ///
@@ -43,15 +49,25 @@ impl Credentials {
         T: Future<Output = Result<String, E>> + Send + 'static,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
+        let function = Arc::new(function);
         let fetch = move |()| {
-            let token = function();
+            let function = Arc::clone(&function);
             async move {
-                let token = token.await.map_err(|error| {
-                    let detail = "the function for bearer tokens failed";
-                    let failure =
-                        Failure::new(ErrorKind::Unauthenticated, Outcome::NotApplied, detail);
-                    ControllerError::from(failure.with_source(error))
-                })?;
+                // It is called by the task of the fetch: not while the cache is locked.
+                let called = AssertUnwindSafe(async { function().await }).catch_unwind().await;
+                let failed =
+                    |detail| Failure::new(ErrorKind::Unauthenticated, Outcome::NotApplied, detail);
+                let token = match called {
+                    Ok(Ok(token)) => token,
+                    Ok(Err(error)) => {
+                        let failure = failed("the function for bearer tokens failed");
+                        return Err(ControllerError::from(failure.with_source(error)));
+                    }
+                    Err(_) => {
+                        let failure = failed("the function for bearer tokens panicked");
+                        return Err(ControllerError::from(failure));
+                    }
+                };
                 Ok(Bearer::received(DelegationToken::new(token)))
             }
             .boxed()
@@ -62,6 +78,8 @@ impl Credentials {
     }
 }
 
+const METHOD: &str = "Bearer";
+
 struct BearerFunction {
     cache: SingleFlightCache<(), Bearer>,
 }
@@ -69,9 +87,13 @@ struct BearerFunction {
 #[derive(Debug, Clone)]
 struct Bearer {
     token: DelegationToken,
+    received: Instant,
     /// Counted from receipt; `None` means that it is not known.
     lifetime: Option<Duration>,
 }
+
+/// The function is not called again so soon for a token that is refused.
+const REFUSALS: Duration = Duration::from_secs(1);
 
 impl PartialEq for Bearer {
     fn eq(&self, other: &Self) -> bool {
@@ -86,7 +108,7 @@ impl Bearer {
         let left = |expires_at: u64| Duration::from_secs(expires_at.saturating_sub(now));
         let claims = token.claims();
         let lifetime = claims.map(|claims| claims.lifetime(now).min(left(claims.expires_at)));
-        Self { token, lifetime }
+        Self { token, received: Instant::now(), lifetime }
     }
 }
 
@@ -105,7 +127,20 @@ fn since_1970() -> Duration {
 impl CredentialProvider for BearerFunction {
     async fn authorization(&self) -> Result<Authorization, CredentialError> {
         let bearer = self.cache.get(&()).await.map_err(CredentialError::provider)?;
-        Authorization::new("Bearer", bearer.token.expose())
+        Authorization::new(METHOD, bearer.token.expose())
+    }
+
+    fn refused(&self, authorization: &Authorization) -> bool {
+        let is_it = |bearer: &Bearer| authorization.has(METHOD, bearer.token.expose());
+        let Some(kept) = self.cache.values().into_iter().find(is_it) else {
+            // It was replaced meanwhile.
+            return true;
+        };
+        if kept.received.elapsed() < REFUSALS {
+            return false;
+        }
+        self.cache.invalidate(&(), &kept);
+        true
     }
 }
 

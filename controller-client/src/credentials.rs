@@ -78,6 +78,15 @@ pub trait CredentialProvider: Send + Sync + fmt::Debug {
     /// [`CredentialError::provider`] if there are no credentials; the call then fails as
     /// unauthenticated.
     async fn authorization(&self) -> Result<Authorization, CredentialError>;
+
+    /// Notes that the controller refused credentials that were sent. Returns true if the provider
+    /// may have others now: if these differ, the call is made once more with them.
+    ///
+    /// The default is a provider that keeps nothing, and returns false.
+    fn refused(&self, authorization: &Authorization) -> bool {
+        let _ = authorization;
+        false
+    }
 }
 
 impl Credentials {
@@ -160,6 +169,14 @@ impl Credentials {
             Kind::Provider(provider) => provider.authorization().await.map(Some),
         }
     }
+
+    /// Notes that the controller refused credentials. Returns true if there may be others now.
+    pub(crate) fn refused(&self, authorization: &Authorization) -> bool {
+        match &self.0 {
+            Kind::Anonymous | Kind::Fixed(_) => false,
+            Kind::Provider(provider) => provider.refused(authorization),
+        }
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -193,6 +210,11 @@ impl Authorization {
             }
         }
         Ok(Self { method, token: token.into() })
+    }
+
+    /// Returns true if it has a method and a token.
+    pub(crate) fn has(&self, method: &str, token: &str) -> bool {
+        self.method == method && self.token.expose_secret() == token
     }
 
     /// Returns the header's value: the method, one space, the token. It is secret.

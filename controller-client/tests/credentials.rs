@@ -110,6 +110,18 @@ async fn a_function_that_fails_is_unauthenticated_and_a_token_is_never_shown() {
 }
 
 #[tokio::test]
+async fn a_function_that_panics_fails_its_calls_and_is_called_again() {
+    let (credentials, _) = counted(|number| {
+        assert!(number > 1, "the first call");
+        format!("opaque-{number}")
+    });
+    let error = credentials.authorization().await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unauthenticated, Outcome::NotApplied));
+    assert!(format!("{error:?}").contains("panicked"), "{error:?}");
+    assert_eq!(header(&credentials).await, "Bearer opaque-2");
+}
+
+#[tokio::test]
 async fn several_identities_in_one_process_are_apart() {
     let ann = Credentials::basic("ann", "one").unwrap();
     let (ben, _) = counted(|_| "two".to_owned());

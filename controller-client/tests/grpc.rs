@@ -13,6 +13,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::StreamExt as _;
 use pravega_sdk_controller_client::{
     Authorization, Controller, ControllerClient, ControllerConfig, Creation, CredentialError,
@@ -338,6 +339,52 @@ async fn credentials_are_sent_with_every_call() {
         .with_credentials(Credentials::basic("admin", "1111_aaaa").unwrap());
     ControllerClient::new(config).unwrap().create_scope(&scope()).await.unwrap();
     assert_eq!(script.authorization.lock().unwrap().as_deref(), Some("Basic YWRtaW46MTExMV9hYWFh"));
+}
+
+/// Bearer tokens with an expiry, from a function that counts its calls; after `last` it returns the
+/// same one.
+fn numbered(last: u32) -> (Credentials, Arc<AtomicU32>) {
+    let calls = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&calls);
+    let credentials = Credentials::bearer_from(move || {
+        let number = (counter.fetch_add(1, Ordering::SeqCst) + 1).min(last);
+        // It expires in the year 2200.
+        let body = URL_SAFE_NO_PAD.encode(format!("{{\"n\":{number},\"exp\":7258118400}}"));
+        async move { Ok::<_, std::io::Error>(format!("{number}.{body}.s")) }
+    });
+    (credentials, calls)
+}
+
+#[tokio::test]
+async fn a_call_whose_token_is_refused_is_made_once_more_with_the_next_one() {
+    let (address, script) = serve(Script::default()).await;
+    let (credentials, calls) = numbered(2);
+    let config = config(&format!("tcp://{address}")).with_credentials(credentials);
+    let client = ControllerClient::new(config).unwrap();
+    let refuse = || script.failures.lock().unwrap().push_back(Code::Unauthenticated);
+    let later = async || {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(2)).await;
+        tokio::time::resume();
+    };
+    assert!(client.scope_exists(&scope()).await.unwrap());
+    later().await;
+    refuse();
+    assert!(client.scope_exists(&scope()).await.unwrap());
+    let sent = script.authorization.lock().unwrap().clone().unwrap();
+    assert!(sent.starts_with("Bearer 2."), "{sent}");
+    assert_eq!((script.calls(), calls.load(Ordering::SeqCst)), (3, 2));
+    // A token that has just come is not asked for again.
+    refuse();
+    let refused = client.scope_exists(&scope()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unauthenticated);
+    assert_eq!((script.calls(), calls.load(Ordering::SeqCst)), (4, 2));
+    // One that comes again is not sent again.
+    later().await;
+    refuse();
+    let refused = client.scope_exists(&scope()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unauthenticated);
+    assert_eq!((script.calls(), calls.load(Ordering::SeqCst)), (5, 3));
 }
 
 /// A provider whose token server does not answer. It serves one call at a time, as a provider with

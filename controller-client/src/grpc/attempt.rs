@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     ControllerError,
-    machine::{AttemptMachine, LinkId, Now, Part, Via},
+    machine::{AttemptMachine, LinkId, Now, Part, Sent, Via},
 };
 
 /// Makes one attempt, which ends at `until`: its credentials, its connection and its answer.
@@ -58,6 +58,8 @@ struct Attempt {
 struct Ready {
     header: Option<Header>,
     connected: Option<Connected>,
+    /// The credentials that the controller refused, and how.
+    refused: Option<(Header, FailedAttempt)>,
 }
 
 impl Attempt {
@@ -69,7 +71,14 @@ impl Attempt {
                 Part::Credentials { until } => {
                     let header = Header::present(self.nodes.credentials());
                     match clock.within(until, header).await {
-                        Some(Ok(header)) => ready.header = Some(header),
+                        Some(Ok(header)) => {
+                            if let Some((refused, failure)) = ready.refused.take()
+                                && refused.is_same(&header)
+                            {
+                                return Err(failure);
+                            }
+                            ready.header = Some(header);
+                        }
                         Some(Err(error)) => return Err(FailedAttempt::not_sent(error)),
                         None => return Err(FailedAttempt::without_credentials(self.elapsed())),
                     }
@@ -90,7 +99,8 @@ impl Attempt {
                     }
                 }
                 Part::Answer { until } => {
-                    let Ready { header: Some(header), connected: Some(connected) } = &ready else {
+                    let Ready { header: Some(header), connected: Some(connected), .. } = &ready
+                    else {
                         return Err(FailedAttempt::lost(Outcome::NotApplied));
                     };
                     let client = ControllerServiceClient::new(connected.channel.clone());
@@ -103,12 +113,23 @@ impl Attempt {
                         },
                         None => FailedAttempt::timed_out(self.elapsed()),
                     };
-                    if !self.goes_on(&failure, connected.link) {
+                    if self.has_others(&failure, header) {
+                        ready.refused = ready.header.take().map(|header| (header, failure));
+                    } else if !self.goes_on(&failure, connected.link) {
                         return Err(failure);
                     }
                 }
             }
         }
+    }
+
+    /// Decides after a request has failed. Returns true if the attempt goes on with other
+    /// credentials, if there are any.
+    fn has_others(&mut self, failure: &FailedAttempt, header: &Header) -> bool {
+        failure.sent == Sent::Request
+            && failure.error.kind() == ErrorKind::Unauthenticated
+            && header.refused(self.nodes.credentials())
+            && self.machine.handle_refused()
     }
 
     /// Decides after a request has failed. Returns true if the attempt goes on.

@@ -7,10 +7,10 @@ use tonic::{
     metadata::{Ascii, MetadataValue},
 };
 
-use crate::{ControllerError, Credentials};
+use crate::{Authorization, ControllerError, Credentials};
 
 /// The header with the credentials of a request.
-pub(super) struct Header(Option<MetadataValue<Ascii>>);
+pub(super) struct Header(Option<(MetadataValue<Ascii>, Authorization)>);
 
 impl Header {
     /// Returns the header with the present credentials.
@@ -19,18 +19,29 @@ impl Header {
             .authorization()
             .await
             .map_err(|error| unauthenticated("the call has no credentials").with_source(error))?;
-        let Some(header) = header else { return Ok(Self(None)) };
-        let value = MetadataValue::try_from(header.header_value().expose_secret());
+        let Some(authorization) = header else { return Ok(Self(None)) };
+        let value = MetadataValue::try_from(authorization.header_value().expose_secret());
         let mut value =
             value.map_err(|_| unauthenticated("the credentials do not fit a header"))?;
         value.set_sensitive(true);
-        Ok(Self(Some(value)))
+        Ok(Self(Some((value, authorization))))
+    }
+
+    /// Notes that the controller refused the credentials. Returns true if there may be others now.
+    pub(super) fn refused(&self, credentials: &Credentials) -> bool {
+        self.0.as_ref().is_some_and(|(_, authorization)| credentials.refused(authorization))
+    }
+
+    /// Returns true if another header has the same credentials.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let value = |header: &Self| header.0.as_ref().map(|(value, _)| value.clone());
+        value(self) == value(other)
     }
 
     /// Creates a request with the header.
     pub(super) fn request<M>(&self, message: M) -> Request<M> {
         let mut request = Request::new(message);
-        if let Some(value) = &self.0 {
+        if let Some((value, _)) = &self.0 {
             request.metadata_mut().insert("authorization", value.clone());
         }
         request

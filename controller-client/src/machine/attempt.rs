@@ -34,6 +34,7 @@ pub(crate) struct AttemptMachine {
     until: Now,
     state: State,
     may_redial: bool,
+    may_renew: bool,
 }
 
 #[derive(Debug)]
@@ -46,7 +47,7 @@ enum State {
 impl AttemptMachine {
     /// An attempt that ends at `until`.
     pub(crate) fn new(until: Now, bugs: Bugs) -> Self {
-        Self { bugs, until, state: State::WithoutCredentials, may_redial: true }
+        Self { bugs, until, state: State::WithoutCredentials, may_redial: true, may_renew: true }
     }
 
     /// Returns the part that is next.
@@ -96,6 +97,17 @@ impl AttemptMachine {
         if goes_on {
             self.may_redial = false;
             self.state = State::Connecting;
+        }
+        goes_on
+    }
+
+    /// The controller has refused the credentials. Returns true if the attempt goes on with others,
+    /// if there are any: once, as the controller has done nothing.
+    pub(crate) fn handle_refused(&mut self) -> bool {
+        let goes_on = self.may_renew;
+        if goes_on {
+            self.may_renew = false;
+            self.state = State::WithoutCredentials;
         }
         goes_on
     }

@@ -309,6 +309,19 @@ fn an_attempt_connects_once_more_if_the_connection_had_ended() {
 }
 
 #[test]
+fn an_attempt_whose_credentials_are_refused_asks_for_others_once() {
+    let mut attempt = AttemptMachine::new(SECOND, Bugs::default());
+    attempt.handle_credentials();
+    attempt.handle_connected(true);
+    assert!(attempt.handle_refused());
+    assert_eq!(attempt.poll(), Part::Credentials { until: Some(SECOND) });
+    attempt.handle_credentials();
+    assert_eq!(attempt.poll(), Part::Connection { until: SECOND });
+    attempt.handle_connected(false);
+    assert!(!attempt.handle_refused(), "once");
+}
+
+#[test]
 fn a_connection_over_which_there_was_no_answer_is_not_used_again() {
     story(ControllerBug::KeepsSilentLinks, |bugs| {
         let attempt = AttemptMachine::new(SECOND, bugs);
