@@ -3,6 +3,7 @@
 use std::{
     fmt, io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use pravega_sdk_types::{Endpoint, ErrorKind};
@@ -11,7 +12,10 @@ use rustls::{
     client::{Resumption, WebPkiServerVerifier},
 };
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
 
 use crate::{
     PeerFault, TlsConfig, TlsError, explain::Peer, material::Material, provider::provider,
@@ -21,7 +25,8 @@ use crate::{
 /// Makes handshakes with the settings of a [`TlsConfig`].
 ///
 /// The files are read first before the first handshake, or by [`Self::check`]. A handshake reads
-/// them again and uses new ones if they are usable, else the last good ones.
+/// them again and uses new ones if they are usable and read within a second, else the last good
+/// ones.
 pub struct TlsConnector {
     shared: Arc<Shared>,
 }
@@ -30,8 +35,13 @@ struct Shared {
     config: TlsConfig,
     /// The protocol that the peer must choose, if there is one.
     protocol: Option<&'static [u8]>,
-    last_good: Mutex<Option<Loaded>>,
+    last_good: Mutex<Option<Arc<Loaded>>>,
+    /// One thread at a time reads the files for handshakes.
+    reading: Arc<tokio::sync::Mutex<()>>,
 }
+
+/// How long a handshake waits for the files if there are last good ones: a file system may hang.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A configuration of the TLS library, and the files that it is made from.
 struct Loaded {
@@ -43,8 +53,8 @@ impl TlsConnector {
     /// Creates a connector; no file is read yet. A peer must choose `protocol` if it is given.
     #[must_use]
     pub fn new(config: &TlsConfig, protocol: Option<&'static [u8]>) -> Self {
-        let config = config.clone();
-        Self { shared: Arc::new(Shared { config, protocol, last_good: Mutex::new(None) }) }
+        let (config, last_good, reading) = (config.clone(), Mutex::new(None), Arc::default());
+        Self { shared: Arc::new(Shared { config, protocol, last_good, reading }) }
     }
 
     /// Reads the files now, so that a wrong one is found before the first connection. It blocks for
@@ -100,17 +110,29 @@ impl TlsConnector {
         {
             return Ok(library);
         }
-        let shared = Arc::clone(&self.shared);
-        let loading = tokio::task::spawn_blocking(move || shared.load());
-        loading.await.unwrap_or_else(|_| {
-            let detail = "the runtime ended while the files of TLS were read";
-            Err(TlsError::of(ErrorKind::Closed, detail))
+        let loading = async {
+            // Handshakes are begun again and again: no more threads hang than one.
+            let reading = Arc::clone(&self.shared.reading).lock_owned().await;
+            let shared = Arc::clone(&self.shared);
+            let load = move || {
+                let _reading = reading;
+                shared.load()
+            };
+            tokio::task::spawn_blocking(load).await.unwrap_or_else(|_| {
+                let detail = "the runtime ended while the files of TLS were read";
+                Err(TlsError::of(ErrorKind::Closed, detail))
+            })
+        };
+        let Some(last_good) = self.shared.loaded() else { return loading.await };
+        timeout(PATIENCE, loading).await.unwrap_or_else(|_| {
+            tracing::warn!("the TLS files are not read in time, the last good ones are used");
+            Ok(last_good)
         })
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Option<Loaded>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Loaded>>> {
         // A panic leaves the last good files in place.
         self.last_good.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -120,8 +142,9 @@ impl Shared {
     }
 
     fn load(&self) -> Result<Arc<ClientConfig>, TlsError> {
-        let mut last_good = self.lock();
-        let previous = last_good.as_ref();
+        // Not locked while files are read.
+        let previous = self.lock().clone();
+        let previous = previous.as_deref();
         let read = Material::read(&self.config, previous.map(|loaded| &loaded.material));
         let loaded = match (read, previous) {
             (Ok(material), Some(loaded)) if material.is_same(&loaded.material) => {
@@ -132,19 +155,17 @@ impl Shared {
             }
             (Err(error), _) => Err(error),
         };
-        match loaded {
-            Ok(loaded) => {
+        match (loaded, previous) {
+            (Ok(loaded), _) => {
                 let library = Arc::clone(&loaded.library);
-                *last_good = Some(loaded);
+                *self.lock() = Some(Arc::new(loaded));
                 Ok(library)
             }
-            Err(error) => match &*last_good {
-                Some(loaded) => {
-                    tracing::warn!(%error, "new TLS files cannot be used, the last good ones are");
-                    Ok(Arc::clone(&loaded.library))
-                }
-                None => Err(error),
-            },
+            (Err(error), Some(loaded)) => {
+                tracing::warn!(%error, "new TLS files cannot be used, the last good ones are");
+                Ok(Arc::clone(&loaded.library))
+            }
+            (Err(error), None) => Err(error),
         }
     }
 

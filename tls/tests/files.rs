@@ -3,12 +3,15 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use common::{Authority, connect, refused, serve, server};
 use pravega_sdk_tls::{TlsConfig, TlsConnector};
 use pravega_sdk_types::ErrorKind;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
+};
 
 const BROKEN: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
 const CUT: &str = "-----BEGIN CERTIFICATE-----\nAAAA";
@@ -101,6 +104,27 @@ async fn replaced_files_are_used_by_the_next_handshake_and_connections_go_on() {
     connect(&connector, &new_server).await.unwrap();
     fs::write(&path, old.pem()).unwrap();
     connect(&connector, &old_server).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handshakes_go_on_with_the_last_good_files_while_a_file_system_hangs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trust.pem");
+    let authority = Authority::new();
+    fs::write(&path, authority.pem()).unwrap();
+    let connector = TlsConnector::new(&TlsConfig::new().with_trust_file(&path), None);
+    let endpoint = serve(server(&authority.server("localhost"), None)).await;
+    connect(&connector, &endpoint).await.unwrap();
+    fs::remove_file(&path).unwrap();
+    // Opening it waits for a program that writes.
+    let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+    rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, mode, 0).unwrap();
+    for _ in 0..2 {
+        let connected = timeout(Duration::from_secs(30), connect(&connector, &endpoint)).await;
+        connected.expect("a handshake waits for the file").unwrap();
+    }
+    // Lets the thread go.
+    drop(fs::OpenOptions::new().write(true).open(&path).unwrap());
 }
 
 #[tokio::test]
