@@ -57,6 +57,7 @@ mod shared_machine;
 mod signals;
 mod start;
 mod state;
+mod status;
 mod storage;
 mod tasks;
 #[cfg(feature = "tls")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pravega_sdk_proto::{controller_service_server::ControllerService, *};
 use pravega_sdk_server_core::{
     access::{Need, Operation, Resource, operation_to_write},
-    catalog::{CallError, CallResult, Catalog, id_of},
+    catalog::{CallResult, Catalog, id_of},
     ids::{Moment, StoreIndex},
     machine::Machine,
     store::{Progress, Step},
@@ -18,10 +18,11 @@ use crate::{
     answer::{Lent, not_taken},
     budget::Charge,
     durable::NotDurable,
-    identity::{self, Caller, Refused},
+    identity::{self, Caller},
     limits::{ANSWER_WAITS, OWN_ANSWER_BYTES, OWN_BYTES, REPLY_BYTES},
     needs::{self, Named as _},
     state::ServerState,
+    status,
     watched::OnlyCall,
 };
 
@@ -72,34 +73,9 @@ fn authorization<Q>(request: &Request<Q>) -> String {
     header.and_then(|header| header.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-/// The status of a client that is not served.
-fn status_of_refused(refused: Refused) -> Status {
-    match refused {
-        Refused::Unknown => Status::unauthenticated("the credentials are missing or wrong"),
-        Refused::Forbidden(need) => {
-            Status::permission_denied(format!("the account may not: {need}"))
-        }
-        Refused::Busy => Status::unavailable(identity::BUSY),
-        #[cfg(feature = "jwt")]
-        Refused::NoKeys => Status::unavailable(identity::NO_KEYS),
-    }
-}
-
 /// Returns true if no changes of the segments of a stream are left to be made.
 fn is_settled(machine: &Machine, of: &StreamInfo) -> bool {
     machine.store.is_stream_settled(&of.scope, &of.stream)
-}
-
-/// The status of a failed call.
-fn status_of(error: CallError) -> Status {
-    match error {
-        CallError::NotFound(message) => Status::not_found(message),
-        CallError::Internal(message) => Status::internal(message),
-        CallError::Unknown(message) => Status::unknown(message),
-        CallError::Invalid(message) => Status::invalid_argument(message),
-        CallError::ResourceExhausted(message) => Status::resource_exhausted(message),
-        CallError::Unavailable(message) => Status::unavailable(message),
-    }
 }
 
 impl Service {
@@ -112,8 +88,8 @@ impl Service {
         if *need == Need::Nothing && header.is_empty() {
             return Ok(None);
         }
-        let caller = self.state.caller(header).await.map_err(status_of_refused)?;
-        identity::authorize(&caller, need).map_err(status_of_refused)?;
+        let caller = self.state.caller(header).await.map_err(status::of_refused)?;
+        identity::authorize(&caller, need).map_err(status::of_refused)?;
         Ok(caller)
     }
 
@@ -187,7 +163,7 @@ impl Service {
             None => lent = Some(self.lend(needs).await?),
         }
         self.state.wait_durable(after).await.map_err(not_durable)?;
-        let answer = answer.map_err(status_of)?;
+        let answer = answer.map_err(status::of_failed)?;
         if progress == Progress::Unfinished {
             self.state.finish_work().await.map_err(not_durable)?;
         }
@@ -217,7 +193,7 @@ impl Service {
 /// The calls: the request and the response of each, what it needs to be allowed, the longest answer
 /// of one that changes something if it may be long, the stream whose segments it reads, if it does,
 /// and the method of the catalog. The lists have only names that the client may read: their page is
-/// one that has any, or the last.
+/// one that has any, or the last, and continues after a name that is in it.
 macro_rules! calls {
     (lists {
         $($list:ident($asks:ty) needs |$asking:pat_param| $list_needs:block -> $lists:ty,
@@ -237,6 +213,7 @@ macro_rules! calls {
             ) -> Result<Response<$lists>, Status> {
                 let caller = self.admit(&authorization(&request), &Need::Nothing).await?;
                 let (metadata, extensions, mut asked) = request.into_parts();
+                let first = asked.continuation_token.clone().unwrap_or_default();
                 loop {
                     let (metadata, extensions) = (metadata.clone(), extensions.clone());
                     let request = Request::from_parts(metadata, extensions, asked.clone());
@@ -248,7 +225,13 @@ macro_rules! calls {
                     let is_end = found.$names.is_empty();
                     let $of_list = &asked;
                     found.$names.retain(|$one| client.rules().may(Operation::Read, &$resource));
-                    if is_end || !found.$names.is_empty() {
+                    let last = found.$names.last().map(|$one| $resource.name().to_owned());
+                    if let Some(token) = last {
+                        found.continuation_token = Some(ContinuationToken { token });
+                        return Ok(response);
+                    }
+                    if is_end {
+                        found.continuation_token = Some(first);
                         return Ok(response);
                     }
                     asked.continuation_token = found.continuation_token.take();
