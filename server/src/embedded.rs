@@ -3,7 +3,11 @@
 use std::{fmt, os::unix::net::UnixListener, sync::Arc, time::Duration};
 
 use pravega_sdk_server_core::{ids::StoreIndex, store::MemoryLimit};
-use tokio::{net::TcpListener, runtime::Handle, time::Instant};
+use tokio::{
+    net::TcpListener,
+    runtime::Handle,
+    time::{Instant, sleep},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -301,7 +305,6 @@ impl EmbeddedServer {
                          delete streams, or make room on the disk"
                     );
                 }
-                state.refresh_accounts().await;
                 state.budget.requests.tick();
                 state.budget.replies.tick();
                 // A failure of the log is reported where it is watched.
@@ -309,6 +312,26 @@ impl EmbeddedServer {
             }
         };
         self.tasks.spawn(account.meter(keeping));
+    }
+}
+
+impl EmbeddedServer {
+    /// Follows the file of accounts, apart from all other periodic work: a file system may not
+    /// answer.
+    pub(crate) fn follow_accounts(&self) {
+        let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
+        let following = async move {
+            loop {
+                sleep(TICK).await;
+                state.refresh_accounts().await;
+            }
+        };
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = following => {}
+                () = stop.cancelled() => {}
+            }
+        });
     }
 }
 

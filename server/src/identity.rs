@@ -1,15 +1,17 @@
 //! Who a client is: the accounts, the file that has them, and the work of checking passwords.
 //!
 //! A password in a file is hashed so that guessing it is slow, and checking it takes milliseconds.
-//! That is done for one client at a time, outside the threads of the runtime, and once for each
-//! account: what was right is known by a digest that needs a secret of this process. A token that
-//! another party has signed is checked with each call, in less than a millisecond.
+//! That is done for one client at a time, outside the threads of the runtime and with a turn, and
+//! once for each account: what was right is known by a digest that needs a secret of this process.
+//! A token that another party has signed is checked with each call, in less than a millisecond.
 
 use std::{
     collections::HashMap,
     fmt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex},
+    thread,
+    time::Duration,
 };
 
 use pravega_sdk_server_core::{
@@ -21,10 +23,16 @@ use tokio::{sync::Semaphore, time::timeout};
 #[cfg(feature = "jwt")]
 use crate::jwt::{Denied, Keys, Tokens};
 use crate::{
-    configured::{Stamp, Unusable, read, stamp},
+    configured::{Followed, Unusable},
     limits::ANSWER_WAITS,
     locks::lock,
+    turns,
 };
+
+/// How often a file is looked at again that has no end of its last line: it may be half written.
+const LOOKS: u32 = 5;
+/// How long after another.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What a client may do, and until when; `None` for everything, on a server without accounts.
 pub(crate) type Caller = Option<Admission>;
@@ -63,9 +71,7 @@ pub(crate) const NO_KEYS: &str = "the keys that sign tokens cannot be fetched";
 pub(crate) struct Identity {
     /// Those that are in no file.
     given: Vec<Account>,
-    file: Option<PathBuf>,
-    /// The file as it was when it was last read.
-    seen: Mutex<Stamp>,
+    file: Option<Followed<1>>,
     current: Mutex<Current>,
     /// One password at a time is checked.
     checking: Arc<Semaphore>,
@@ -86,7 +92,8 @@ struct Current {
 impl fmt::Debug for Identity {
     /// Shows where the accounts come from; neither users nor secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("file", &self.file).finish_non_exhaustive()
+        let file = self.file.as_ref().map(Followed::paths);
+        f.debug_struct("Identity").field("file", &file).finish_non_exhaustive()
     }
 }
 
@@ -97,14 +104,17 @@ impl Identity {
         file: Option<PathBuf>,
         secret: [u8; 32],
     ) -> Result<Self, Unusable> {
-        // In this order: what changes in between is read again.
-        let seen = file.as_deref().and_then(stamp);
-        let accounts = all(&given, file.as_deref())?;
+        let (accounts, file) = match file {
+            Some(path) => {
+                let (followed, [text]) = Followed::open([path])?;
+                (all(&given, followed.paths(), text)?, Some(followed))
+            }
+            None => (with_given(Accounts::default(), &given), None),
+        };
         let current = Current { accounts: Arc::new(accounts), known: HashMap::new() };
         Ok(Self {
             given,
             file,
-            seen: Mutex::new(seen),
             current: Mutex::new(current),
             checking: Arc::new(Semaphore::new(1)),
             secret,
@@ -142,15 +152,20 @@ impl Identity {
             keys.refresh();
         }
         let Some(file) = &self.file else { return };
-        let now = stamp(file);
-        let mut seen = lock(&self.seen);
-        if *seen == now {
-            return;
+        let [path] = file.paths();
+        let Some(mut news) = file.news().transpose() else { return };
+        for _ in 0..LOOKS {
+            let may_be_half = news.as_ref().is_ok_and(|[text]| !text.ends_with(b"\n"));
+            if !may_be_half {
+                break;
+            }
+            // Its accounts would be locked out, and their clients give up.
+            thread::sleep(LOOK);
+            news = file.news().transpose().unwrap_or(news);
         }
-        *seen = now;
-        match all(&self.given, Some(file)) {
+        match news.and_then(|[text]| all(&self.given, file.paths(), text)) {
             Ok(accounts) => {
-                tracing::info!(file = %file.display(), accounts = accounts.len(), "new accounts");
+                tracing::info!(file = %path.display(), accounts = accounts.len(), "new accounts");
                 let accounts = Arc::new(accounts);
                 *lock(&self.current) = Current { accounts, known: HashMap::new() };
             }
@@ -158,11 +173,13 @@ impl Identity {
         }
     }
 
-    /// What a client may do whose header names an account or has a token, or fails.
+    /// What a client may do whose header names an account or has a token, or fails. The work of
+    /// checking a password is on the account `checks`.
     pub(crate) async fn identify(
         &self,
         header: &str,
         now: impl Fn() -> Millis,
+        checks: &Arc<turns::Account>,
     ) -> Result<Admission, Refused> {
         #[cfg(feature = "jwt")]
         if let Some(tokens) = &self.tokens
@@ -174,10 +191,14 @@ impl Identity {
         }
         #[cfg(not(feature = "jwt"))]
         let _ = now;
-        self.by_password(header).await.map(Admission::new)
+        self.by_password(header, checks).await.map(Admission::new)
     }
 
-    async fn by_password(&self, header: &str) -> Result<Arc<Rules>, Refused> {
+    async fn by_password(
+        &self,
+        header: &str,
+        checks: &Arc<turns::Account>,
+    ) -> Result<Arc<Rules>, Refused> {
         let credentials = Credentials::from_header(header).ok_or(Refused::Unknown)?;
         let print = credentials.fingerprint(&self.secret);
         if let Some(found) = self.at_once(&credentials, print) {
@@ -191,12 +212,15 @@ impl Identity {
         }
         let accounts = Arc::clone(&lock(&self.current).accounts);
         let (checked, user) = (Arc::clone(&accounts), credentials.user().to_owned());
-        let check = move || {
+        let check = async move {
             // The next one waits for the work, also if no call waits for its result.
             let _permit = permit;
             checked.check(&credentials).map(|account| Arc::clone(account.rules()))
         };
-        let found = tokio::task::spawn_blocking(check).await.map_err(|_| Refused::Busy)?;
+        // A task, as the call is work on another account.
+        let checks = Arc::clone(checks);
+        let checking = tokio::spawn(async move { checks.apart(check).await });
+        let found = checking.await.map_err(|_| Refused::Busy)?;
         let rules = found.ok_or(Refused::Unknown)?;
         let mut current = lock(&self.current);
         if Arc::ptr_eq(&current.accounts, &accounts) {
@@ -234,29 +258,30 @@ pub(crate) fn authorize(caller: &Caller, need: &Need<'_>) -> Result<(), Refused>
     }
 }
 
-/// The accounts that are given, and those of a file.
-fn all(given: &[Account], file: Option<&Path>) -> Result<Accounts, Unusable> {
-    let mut accounts = match file {
-        Some(path) => {
-            let text = String::from_utf8(read(path)?)
-                .map_err(|_| Unusable::new(path, "it is no text in UTF-8"))?;
-            let (accounts, skipped) = Accounts::parse(&text);
-            for Skipped { line, why } in skipped {
-                tracing::warn!(file = %path.display(), line, why, "a part of the file is not used");
-            }
-            accounts
-        }
-        None => Accounts::default(),
-    };
+/// The accounts of a file, and those that are given.
+fn all(given: &[Account], [path]: &[PathBuf; 1], text: Vec<u8>) -> Result<Accounts, Unusable> {
+    let text =
+        String::from_utf8(text).map_err(|_| Unusable::new(path, "it is no text in UTF-8"))?;
+    let (accounts, skipped) = Accounts::parse(&text);
+    for Skipped { line, why } in skipped {
+        tracing::warn!(file = %path.display(), line, why, "a part of the file is not used");
+    }
+    Ok(with_given(accounts, given))
+}
+
+fn with_given(mut accounts: Accounts, given: &[Account]) -> Accounts {
     given.iter().cloned().for_each(|account| accounts.add(account));
-    Ok(accounts)
+    accounts
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{path::Path, sync::mpsc};
+
     use pravega_sdk_server_core::access::{Operation, Resource};
 
     use super::*;
+    use crate::turns::Turns;
 
     /// The headers of `ann` with the password `pw`, and with another.
     const ANN: &str = "Basic YW5uOnB3";
@@ -269,8 +294,12 @@ mod tests {
         std::fs::rename(new, file).unwrap();
     }
 
+    async fn identify(identity: &Identity, header: &str) -> Result<Arc<Rules>, Refused> {
+        identity.by_password(header, &Turns::of_runtime().account()).await
+    }
+
     async fn allows(identity: &Identity) -> Result<Option<Operation>, Refused> {
-        Ok(identity.by_password(ANN).await?.allow(&Resource::Scopes))
+        Ok(identify(identity, ANN).await?.allow(&Resource::Scopes))
     }
 
     #[tokio::test]
@@ -282,7 +311,7 @@ mod tests {
         write(&file, "prn::/,READ");
         let identity = open().unwrap();
         assert_eq!(allows(&identity).await, Ok(Some(Operation::Read)));
-        assert_eq!(identity.by_password(WRONG).await.unwrap_err(), Refused::Unknown);
+        assert_eq!(identify(&identity, WRONG).await.unwrap_err(), Refused::Unknown);
         write(&file, "prn::/,READ_UPDATE");
         assert_eq!(allows(&identity).await, Ok(Some(Operation::Read)));
         identity.refresh();
@@ -296,6 +325,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn no_account_is_locked_out_while_the_file_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("accounts");
+        write(&file, "prn::/,READ");
+        let identity = Identity::open(Vec::new(), Some(file.clone()), [7; 32]).unwrap();
+        let whole = std::fs::read_to_string(&file).unwrap().replace("READ", "READ_UPDATE");
+        for half in ["", whole.get(..20).unwrap()] {
+            // As by a program that writes it in place.
+            std::fs::write(&file, half).unwrap();
+            let (file, whole) = (file.clone(), whole.clone());
+            let writing = thread::spawn(move || {
+                thread::sleep(LOOK / 4);
+                std::fs::write(file, whole).unwrap();
+            });
+            identity.refresh();
+            assert_eq!(allows(&identity).await, Ok(Some(Operation::Write)));
+            writing.join().unwrap();
+        }
+    }
+
+    #[tokio::test]
     async fn a_password_is_hashed_once_however_many_calls_have_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("accounts");
@@ -306,9 +356,9 @@ mod tests {
         // A check of another password would wait for this.
         let busy = identity.checking.clone().acquire_owned().await.unwrap();
         assert_eq!(allows(&identity).await, Ok(Some(Operation::Read)));
-        assert!(identity.by_password("Basic cm9vdDp4").await.is_ok(), "that of root is in memory");
+        assert!(identify(&identity, "Basic cm9vdDp4").await.is_ok(), "that of root is in memory");
         drop(busy);
-        assert_eq!(identity.by_password(WRONG).await.unwrap_err(), Refused::Unknown);
+        assert_eq!(identify(&identity, WRONG).await.unwrap_err(), Refused::Unknown);
         assert_eq!(allows(&identity).await, Ok(Some(Operation::Read)));
     }
 
@@ -319,7 +369,35 @@ mod tests {
         write(&file, "prn::/,READ");
         let identity = Identity::open(Vec::new(), Some(file), [7; 32]).unwrap();
         let _busy = identity.checking.clone().acquire_owned().await.unwrap();
-        assert_eq!(identity.by_password(ANN).await.unwrap_err(), Refused::Busy);
+        assert_eq!(identify(&identity, ANN).await.unwrap_err(), Refused::Busy);
+    }
+
+    #[tokio::test]
+    async fn a_password_is_checked_when_it_has_a_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("accounts");
+        write(&file, "prn::/,READ");
+        let identity = Identity::open(Vec::new(), Some(file), [7; 32]).unwrap();
+        let turns = Turns::of_runtime();
+        let (begun, begins) = mpsc::channel();
+        let (release, released) = mpsc::channel();
+        // The work of another client has the only turn.
+        let other = turns.account();
+        let other = tokio::spawn(async move {
+            let work = async move {
+                begun.send(()).unwrap();
+                released.recv().unwrap();
+            };
+            other.apart(work).await;
+        });
+        tokio::task::spawn_blocking(move || begins.recv().unwrap()).await.unwrap();
+        let checks = turns.account();
+        let mut identified = std::pin::pin!(identity.by_password(ANN, &checks));
+        let soon = timeout(Duration::from_millis(300), &mut identified).await;
+        assert!(soon.is_err(), "it was checked beside the work that has the turn");
+        release.send(()).unwrap();
+        assert!(identified.await.is_ok());
+        other.await.unwrap();
     }
 
     #[test]

@@ -26,6 +26,10 @@ pub(crate) const SILENCE_WHEN_WANTED: Duration = Duration::from_secs(1);
 pub(crate) const SLOWEST: Duration = Duration::from_secs(120);
 /// A call of the controller fails after this long.
 pub(crate) const CALL: Duration = Duration::from_secs(30);
+/// How long a client waits for files that the server reads for it: after that, what they had before
+/// counts.
+#[cfg(feature = "tls")]
+pub(crate) const FILES: Duration = Duration::from_secs(1);
 /// The interval between checks of the times above.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
 

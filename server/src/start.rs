@@ -161,6 +161,7 @@ impl ServerBuilder {
         }
         server.serve(listeners, rest_hosts)?;
         server.keep_time();
+        server.follow_accounts();
         #[cfg(feature = "jwt")]
         server.follow_keys();
         Ok(server)

@@ -40,7 +40,7 @@ use crate::{
     log::{Job, LogHandle, ReadFailure, SegmentRange, Then},
     outbox::Outbox,
     shared_machine::SharedMachine,
-    turns::{self, Turns},
+    turns::{self, Account, Turns},
 };
 
 /// The bytes that may be queued for the disk with the least memory.
@@ -70,6 +70,8 @@ pub(crate) struct ServerState {
     pub(crate) faults: FaultState,
     /// The accounts; not set on a server without any.
     identity: OnceLock<Arc<Identity>>,
+    /// The account of the work of checking passwords.
+    checks: Arc<Account>,
     pub(crate) budget: Budget,
     pub(crate) disk_queue: DiskQueue,
     /// The line of calls that wait until less is queued for the disk.
@@ -87,6 +89,7 @@ impl ServerState {
         log: Option<LogHandle>,
     ) -> Self {
         let MemoryLimit(limit) = machine.memory_limit;
+        let turns = Turns::of_runtime();
         Self {
             disk_queue: DiskQueue::new(QUEUED_BYTES.min(limit / 8).max(LEAST_QUEUED)),
             machine: SharedMachine::new(machine),
@@ -102,10 +105,11 @@ impl ServerState {
             clock,
             faults: FaultState::default(),
             identity: OnceLock::new(),
+            checks: turns.account(),
             budget: Budget::default(),
             calls: tokio::sync::Mutex::default(),
             writers: tokio::sync::Mutex::default(),
-            turns: Turns::of_runtime(),
+            turns,
         }
     }
 
@@ -117,7 +121,10 @@ impl ServerState {
     /// What a client may do whose call has a header.
     pub(crate) async fn caller(&self, header: &str) -> Result<Caller, Refused> {
         match self.identity.get() {
-            Some(identity) => identity.identify(header, || self.clock.now()).await.map(Some),
+            Some(identity) => {
+                let identified = identity.identify(header, || self.clock.now(), &self.checks);
+                identified.await.map(Some)
+            }
             None => Ok(None),
         }
     }

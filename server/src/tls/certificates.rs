@@ -13,33 +13,17 @@ use rustls::{
     sign::CertifiedKey,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use tokio::time::timeout;
 
 use super::{
     config::{MADE, ServerTls, Source},
     own,
 };
 use crate::{
-    configured::{Stamp, Unusable, read, stamp},
+    configured::{Followed, Unusable},
+    limits::FILES,
     locks::lock,
 };
-
-/// The files of a certificate and its key.
-#[derive(Debug, Clone)]
-struct Files {
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-impl Files {
-    fn stamps(&self) -> [Stamp; 2] {
-        [&self.certificate, &self.key].map(|path| stamp(path))
-    }
-
-    fn read(&self, provider: &CryptoProvider) -> Result<Loaded, Unusable> {
-        let (certificate, key) = (read(&self.certificate)?, read(&self.key)?);
-        Loaded::parse((&self.certificate, &certificate), (&self.key, &key), provider)
-    }
-}
 
 /// A pair that can be used.
 #[derive(Clone)]
@@ -51,8 +35,8 @@ struct Loaded {
 
 impl Loaded {
     fn parse(
-        (certificate_path, certificate): (&Path, &[u8]),
-        (key_path, key): (&Path, &[u8]),
+        [certificate_path, key_path]: [&Path; 2],
+        [certificate, key]: [&[u8]; 2],
         provider: &CryptoProvider,
     ) -> Result<Self, Unusable> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
@@ -92,19 +76,18 @@ fn pem(certificate: &[u8]) -> String {
 /// The certificate and the key of a server.
 pub(crate) struct Certificates {
     provider: Arc<CryptoProvider>,
-    /// The files, if there are any.
-    files: Option<Files>,
+    /// The files of the certificate and of the key, if there are any.
+    files: Option<Followed<2>>,
     current: Mutex<Loaded>,
-    /// The files as they were when they were last read.
-    seen: Mutex<[Stamp; 2]>,
-    /// One task at a time sees whether the files have changed.
-    checking: tokio::sync::Mutex<()>,
+    /// One thread at a time sees whether the files have changed.
+    checking: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl fmt::Debug for Certificates {
     /// Shows where they come from; not the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Certificates").field("files", &self.files).finish_non_exhaustive()
+        let files = self.files.as_ref().map(Followed::paths);
+        f.debug_struct("Certificates").field("files", &files).finish_non_exhaustive()
     }
 }
 
@@ -118,25 +101,19 @@ impl Certificates {
             Source::MadeIn(folder) => Some(own::in_folder(folder, &tls.names)?),
             Source::Made => None,
         };
-        let files = files.map(|(certificate, key)| Files { certificate, key });
-        let (seen, loaded) = match &files {
-            // In this order: what changes in between is read again.
-            Some(files) => (files.stamps(), files.read(&provider)?),
+        let (files, loaded) = match files {
+            Some((certificate, key)) => {
+                let (files, pair) = Followed::open([certificate, key])?;
+                let loaded = parse(&files, &pair, &provider)?;
+                (Some(files), loaded)
+            }
             None => {
-                let pair = own::Pair::make(&tls.names)?;
-                let name = Path::new(MADE);
-                let certificate = (name, pair.certificate.as_bytes());
-                let loaded = Loaded::parse(certificate, (name, pair.key.as_bytes()), &provider)?;
-                ([None, None], loaded)
+                let own::Pair { certificate, key } = own::Pair::make(&tls.names)?;
+                let pair = [certificate.as_bytes(), key.as_bytes()];
+                (None, Loaded::parse([Path::new(MADE); 2], pair, &provider)?)
             }
         };
-        Ok(Self {
-            provider,
-            files,
-            current: Mutex::new(loaded),
-            seen: Mutex::new(seen),
-            checking: tokio::sync::Mutex::default(),
-        })
+        Ok(Self { provider, files, current: Mutex::new(loaded), checking: Arc::default() })
     }
 
     pub(super) fn provider(&self) -> Arc<CryptoProvider> {
@@ -148,28 +125,35 @@ impl Certificates {
         lock(&self.current).text.to_string()
     }
 
-    /// Reads the files again if they have changed.
+    /// Reads the files again if they have changed. If that takes long, the pair before is used.
     pub(super) async fn refresh(self: &Arc<Self>) {
         if self.files.is_none() {
             return;
         }
-        // One at a time: clients decide how many handshakes there are, and files block a thread.
-        let _checking = self.checking.lock().await;
-        let checked = Arc::clone(self);
-        tokio::task::spawn_blocking(move || checked.check()).await.ok();
+        let refreshing = async {
+            // One at a time: clients decide how many handshakes there are, and files block a
+            // thread.
+            let checking = Arc::clone(&self.checking).lock_owned().await;
+            let checked = Arc::clone(self);
+            let check = move || {
+                // The next one waits for the thread, also if no handshake waits for its result.
+                let _checking = checking;
+                checked.check();
+            };
+            tokio::task::spawn_blocking(check).await.ok();
+        };
+        if timeout(FILES, refreshing).await.is_err() {
+            tracing::debug!("the files of the certificate cannot be read in time");
+        }
     }
 
     fn check(&self) {
         let Some(files) = &self.files else { return };
-        let stamps = files.stamps();
-        let mut seen = lock(&self.seen);
-        if *seen == stamps {
-            return;
-        }
-        *seen = stamps;
-        match files.read(&self.provider) {
+        let Some(news) = files.news().transpose() else { return };
+        match news.and_then(|pair| parse(files, &pair, &self.provider)) {
             Ok(loaded) => {
-                tracing::info!(certificate = %files.certificate.display(), "a new certificate");
+                let [certificate, _] = files.paths();
+                tracing::info!(certificate = %certificate.display(), "a new certificate");
                 *lock(&self.current) = loaded;
             }
             Err(unusable) => {
@@ -177,6 +161,16 @@ impl Certificates {
             }
         }
     }
+}
+
+/// What is in the files of a certificate and its key.
+fn parse(
+    files: &Followed<2>,
+    pair: &[Vec<u8>; 2],
+    provider: &CryptoProvider,
+) -> Result<Loaded, Unusable> {
+    let paths = files.paths().each_ref().map(PathBuf::as_path);
+    Loaded::parse(paths, pair.each_ref().map(Vec::as_slice), provider)
 }
 
 impl ResolvesServerCert for Certificates {
@@ -249,11 +243,21 @@ mod tests {
         assert_eq!(first.text(), second.text(), "a pair that is gone is used on");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_does_not_wait_for_files_that_cannot_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let certificates = Arc::new(in_folder(folder.path()).unwrap());
+        // A thread that reads them hangs.
+        let _checking = Arc::clone(&certificates.checking).lock_owned().await;
+        let refreshed = timeout(2 * FILES, certificates.refresh()).await;
+        assert!(refreshed.is_ok());
+    }
+
     #[test]
     fn debug_output_shows_no_key() {
         let folder = tempfile::tempdir().unwrap();
         let shown = format!("{:?}", in_folder(folder.path()).unwrap());
-        assert!(shown.starts_with("Certificates { files: Some(Files {"), "{shown}");
+        assert!(shown.starts_with("Certificates { files: Some([\""), "{shown}");
         assert!(!shown.contains("current"), "{shown}");
     }
 }

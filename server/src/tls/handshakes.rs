@@ -62,14 +62,17 @@ impl Handshakes {
         socket: TcpStream,
         seat: &Seat,
     ) -> Option<Box<TlsStream<TcpStream>>> {
-        self.certificates.refresh().await;
         let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
         let accepting = acceptor
             .accept_with(socket, |connection| connection.set_buffer_limit(Some(TLS_BUFFER)));
         // Signatures are work for the client.
         let accepting = self.turns.account().meter(accepting);
+        let making = async {
+            self.certificates.refresh().await;
+            timeout(FIRST_WORD, accepting).await
+        };
         let accepted = tokio::select! {
-            accepted = timeout(FIRST_WORD, accepting) => accepted,
+            accepted = making => accepted,
             () = seat.cut() => return None,
         };
         match accepted {
