@@ -357,6 +357,8 @@ impl ServerState {
             let begins = Sequence(last.0 + 1);
             machine.journal.resume(begins);
             machine.store.continue_fetches(&old.store);
+            // The tokens that clients have were issued with its secret.
+            machine.access = old.access.take();
             lock(&self.lost).add(durable, last);
             self.epoch.fetch_add(1, Ordering::Release);
             *old = machine;
@@ -476,7 +478,10 @@ mod tests {
     use pravega_sdk_proto::{
         ReaderGroupConfiguration, StreamCut, StreamInfo, create_reader_group_response,
     };
-    use pravega_sdk_server_core::record::Durability;
+    use pravega_sdk_server_core::{
+        access::{Grant, Operation},
+        record::Durability,
+    };
     use tokio::time::timeout;
 
     use super::*;
@@ -533,6 +538,24 @@ mod tests {
         log.drain();
         disk.send_replace(Durable::To(none));
         timeout(Duration::from_secs(1), waiting).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn tokens_are_valid_after_the_machine_was_read_back() {
+        let builder = ServerBuilder::default().with_account("ann", "pw");
+        let machine = || builder.machine(Durability::Logged);
+        let disk = watch::Sender::new(Durable::To(Sequence::default()));
+        let log = Some(LogHandle::without_threads());
+        let state = ServerState::new(machine(), Clock::standing(), disk, log);
+        let (now, allows) = (state.clock.now(), Grant::of(None, "a", "b", Operation::Write));
+        let token =
+            state.with_machine(|it| it.access.as_ref().unwrap().issue("a", "b", allows, now));
+        state.replace(machine(), Sequence::default(), None);
+        let checked = state.with_machine(|it| {
+            let access = it.access.as_ref().unwrap();
+            access.check_token(&token, Operation::Write, ["a/b/0"], |_| true, now)
+        });
+        assert!(checked.is_ok(), "{checked:?}");
     }
 
     #[tokio::test(start_paused = true)]
