@@ -2,27 +2,27 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use bytes::Buf as _;
 use pravega_sdk_server_core::{
-    ids::StoreIndex,
+    ids::{Moment, StoreIndex},
+    machine::Machine,
     record::{Millis, Sequence},
-    store::{Closed, Reply, Session, demand, only_reads, own_memory, weight},
+    store::{Closed, Reply, Session, demand, own_memory, weight},
 };
-use pravega_sdk_wire_protocol::{SendBuffer, WireCommand, commands::ReadSegment};
+use pravega_sdk_wire_protocol::{WireCommand, commands::ReadSegment};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncWrite},
     task::yield_now,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 
 use crate::{
-    budget::Pool,
     disk_queue::{Writes, Written},
-    limits::{OWN_BYTES, TICK, UNTAKEN, WHEN_WANTED},
-    outbox::{Next, Outbox, Turn},
-    patience::{Patience, is_over},
+    limits::{OWN_BYTES, TICK},
+    outbox::{Outbox, Turn},
+    patience::{Patience, is_activity},
     ports::Seat,
     receive::{Decoded, ReceiveBuffer},
+    sending::send,
     state::ServerState,
     transport::Transport,
     turns,
@@ -35,8 +35,6 @@ const BATCH: usize = 64;
 const HOLD: Duration = Duration::from_micros(200);
 /// So many bytes of an unfinished frame are a sign that its client is active.
 const ACTIVE_BYTES: usize = 64 << 10;
-/// The approximate length of one write, in bytes.
-const SEND_BYTES: usize = 1 << 20;
 /// What the bytes of a reply to a read are short of its weight at most, without its names.
 const READ_OVERHEAD: usize = 512;
 
@@ -128,14 +126,11 @@ async fn receive(
                     unsynced = 0;
                 }
             }
+            let writes = written.writes(Instant::now().into_std());
             let pace = match unsynced > OWN_BYTES {
-                true => Pace::OfTheDisk(written.writes(Instant::now().into_std())),
-                false => Pace::Own,
+                true => Pace::OfTheDisk(writes),
+                false => Pace::Own(writes),
             };
-            if commands.iter().any(may_change) {
-                let now = Instant::now().into_std();
-                state.disk_queue.note(written.writes(now), now);
-            }
             let handled = handle(state, session, &mut commands, outbox, &mut latest, pace);
             if let Err(ended) = handled.await {
                 return ended;
@@ -185,24 +180,21 @@ async fn reaches(state: &ServerState, time: Millis) {
     }
 }
 
-/// Returns true if a command is a sign that its client is active: not one that is sent only so that
-/// the connection is kept.
-fn is_activity(command: &WireCommand) -> bool {
-    !matches!(command, WireCommand::KeepAlive(_) | WireCommand::Hello(_))
-}
-
-/// Returns true if a command may change something.
-fn may_change(command: &WireCommand) -> bool {
-    is_activity(command) && !only_reads(command) && !matches!(command, WireCommand::SetupAppend(_))
-}
-
-/// Whether a connection waits for the disk before its commands are handled.
+/// Whether a connection waits for the disk before its commands are handled, and how much it writes.
 #[derive(Debug, Clone, Copy)]
 enum Pace {
     /// Little of it waits for the disk already.
-    Own,
-    /// While the queue is full, for a client that writes so much.
+    Own(Writes),
+    /// While the queue is full.
     OfTheDisk(Writes),
+}
+
+impl Pace {
+    fn writes(self) -> Writes {
+        match self {
+            Self::Own(writes) | Self::OfTheDisk(writes) => writes,
+        }
+    }
 }
 
 /// Handles commands in turns, each as soon as there is memory for its replies.
@@ -234,12 +226,14 @@ async fn handle(
             Pace::OfTheDisk(writes) if state.has_to_wait_for_disk(*latest, writes) => {
                 let in_line = async {
                     let _turn = state.line_for_disk(*latest, writes).await;
-                    run(state, session, commands, bounds, &mut replies)
+                    run(state, session, commands, bounds, &mut replies, pace)
                 };
                 // Others are in the line after it, whatever its client has used.
                 turns::wanted(in_line).await
             }
-            Pace::OfTheDisk(_) | Pace::Own => run(state, session, commands, bounds, &mut replies),
+            Pace::OfTheDisk(_) | Pace::Own(_) => {
+                run(state, session, commands, bounds, &mut replies, pace)
+            }
         };
         *latest = after;
         // The replies of others, which may have changed something, are not made again.
@@ -255,7 +249,7 @@ async fn handle(
             charge = Some(outbox.reserve(needed).await.ok_or(CLOSED)?);
             *at_most = needed;
             let mut again = VecDeque::from([command.clone()]);
-            (done, *latest) = run(state, session, &mut again, (1, None), &mut replies);
+            (done, *latest) = run(state, session, &mut again, (1, None), &mut replies, pace);
         }
         outbox.extend(replies, charge);
         done.map_err(|Closed(reason)| reason)?;
@@ -291,127 +285,63 @@ fn run(
     commands: &mut VecDeque<WireCommand>,
     (count, at_most): (usize, Option<usize>),
     replies: &mut Vec<Reply>,
+    pace: Pace,
 ) -> (Result<(), Closed>, Sequence) {
     commands.iter_mut().take(count).for_each(own_memory);
-    state.run(|machine, at| {
-        let begun = Instant::now();
-        let mut context = machine.context(at, replies);
-        let mut weighs = 0;
-        for number in 0..count {
-            let Some(command) = commands.pop_front() else { break };
-            let may_exceed = number > 0
-                && at_most.is_some_and(|most| demand(&command) > most.saturating_sub(weighs));
-            if may_exceed && !may_be_repeated(&command) {
-                commands.push_front(command);
-                break;
-            }
-            let copy = may_exceed.then(|| command.clone());
-            let before = context.replies.len();
-            session.handle(command, &mut context)?;
-            if let Some(most) = at_most {
-                let added = context.replies.iter().skip(before);
-                weighs += added.map(|reply| weight(&reply.command)).sum::<usize>();
-                if weighs > most {
-                    if let Some(copy) = copy {
-                        context.replies.truncate(before);
-                        commands.push_front(copy);
-                    }
-                    break;
-                }
-            }
-            if !commands.is_empty() && begun.elapsed() >= HOLD {
-                break;
-            }
-        }
-        Ok(())
-    })
-}
-
-/// Sends replies as soon as their batches are durable.
-async fn send(
-    state: &ServerState,
-    outbox: &Outbox,
-    mut writing: impl AsyncWrite + Unpin,
-    seat: &Seat,
-) {
-    loop {
-        match outbox.next(SEND_BYTES).await {
-            Next::Cut => return,
-            Next::Closed => {
-                writing.shutdown().await.ok();
-                return;
-            }
-            Next::Replies(replies, bytes) => {
-                let is_active = replies.iter().any(|reply| is_activity(&reply.command));
-                if !send_all(state, replies, &mut writing).await {
-                    return;
-                }
-                outbox.sent(bytes);
-                if is_active {
-                    seat.touch();
-                }
-            }
-        }
-    }
-}
-
-/// Sends replies that wait for the same batch; returns true if the connection goes on.
-async fn send_all(
-    state: &ServerState,
-    replies: Vec<Reply>,
-    writing: &mut (impl AsyncWrite + Unpin),
-) -> bool {
-    let delay = state.faults.delay();
-    if !delay.is_zero() {
-        sleep(delay).await;
-    }
-    let Some(after) = replies.first().map(|reply| reply.after) else {
-        return true;
+    let mut changes = 0;
+    let work = |machine: &mut Machine, at: Moment| {
+        let before = machine.journal.changes();
+        let done = handle_some(session, commands, (count, at_most), replies, machine, at);
+        changes = machine.journal.changes() - before;
+        done
     };
-    if state.wait_durable(after).await.is_err() {
-        // The changes that the replies reveal may be lost, so the replies are dropped.
-        return false;
+    let done = state.run(work);
+    if changes > 0 {
+        // A command that is refused, such as for want of a token, says nothing of the disk.
+        state.disk_queue.note(pace.writes(), Instant::now().into_std());
     }
-    let mut frames = SendBuffer::new();
-    let mut goes_on = true;
-    for reply in &replies {
-        goes_on = state.faults.may_answer() && reply.command.encode(&mut frames).is_ok();
-        if !goes_on {
+    done
+}
+
+/// Handles the first commands under the lock.
+fn handle_some(
+    session: &mut Session,
+    commands: &mut VecDeque<WireCommand>,
+    (count, at_most): (usize, Option<usize>),
+    replies: &mut Vec<Reply>,
+    machine: &mut Machine,
+    at: Moment,
+) -> Result<(), Closed> {
+    let begun = Instant::now();
+    let mut context = machine.context(at, replies);
+    let mut weighs = 0;
+    for number in 0..count {
+        let Some(command) = commands.pop_front() else { break };
+        let may_exceed = number > 0
+            && at_most.is_some_and(|most| demand(&command) > most.saturating_sub(weighs));
+        if may_exceed && !may_be_repeated(&command) {
+            commands.push_front(command);
+            break;
+        }
+        let copy = may_exceed.then(|| command.clone());
+        let before = context.replies.len();
+        session.handle(command, &mut context)?;
+        if let Some(most) = at_most {
+            let added = context.replies.iter().skip(before);
+            weighs += added.map(|reply| weight(&reply.command)).sum::<usize>();
+            if weighs > most {
+                if let Some(copy) = copy {
+                    context.replies.truncate(before);
+                    commands.push_front(copy);
+                }
+                break;
+            }
+        }
+        if !commands.is_empty() && begun.elapsed() >= HOLD {
             break;
         }
     }
-    drop(replies);
-    write_all(&mut frames, writing, &state.budget.replies).await && goes_on
-}
-
-/// Writes frames, and what TLS keeps of them; returns false if the client does not take them, or
-/// has left.
-async fn write_all(
-    frames: &mut SendBuffer,
-    writing: &mut (impl AsyncWrite + Unpin),
-    replies: &Pool,
-) -> bool {
-    let begun = Instant::now();
-    let mut waited = Duration::ZERO;
-    loop {
-        let is_written = !frames.has_remaining();
-        let written = async {
-            match is_written {
-                true => writing.flush().await.map(|()| None),
-                false => writing.write_buf(frames).await.map(Some),
-            }
-        };
-        match timeout(TICK, written).await {
-            Ok(Ok(None)) => return true,
-            Ok(Ok(Some(0)) | Err(_)) => return false,
-            Ok(Ok(Some(_))) => waited = Duration::ZERO,
-            Err(_) => waited += TICK,
-        }
-        let goes_on = frames.has_remaining() || !waited.is_zero();
-        if goes_on && is_over(begun, waited, (UNTAKEN, WHEN_WANTED), replies) {
-            return false;
-        }
-    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -425,12 +355,15 @@ mod tests {
 
     use bytes::Bytes;
     use pravega_sdk_server_core::record::Durability;
-    use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue, commands::*};
+    use pravega_sdk_wire_protocol::{SendBuffer, TableEntry, TableKey, TableValue, commands::*};
     use tokio::{io::ReadBuf, sync::watch};
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::{builder::ServerBuilder, clock::Clock, durable::Durable, ports::Port};
+    use crate::{
+        builder::ServerBuilder, clock::Clock, durable::Durable, outbox::Next, ports::Port,
+        sending::SEND_BYTES,
+    };
 
     /// A client whose next bytes are always there, for a number of reads.
     struct Flood {
@@ -457,7 +390,11 @@ mod tests {
     }
 
     fn in_memory() -> ServerState {
-        let machine = ServerBuilder::default().machine(Durability::InMemory);
+        in_memory_of(&ServerBuilder::default())
+    }
+
+    fn in_memory_of(builder: &ServerBuilder) -> ServerState {
+        let machine = builder.machine(Durability::InMemory);
         let durable = watch::Sender::new(Durable::To(Sequence::default()));
         ServerState::new(machine, Clock::standing(), durable, None)
     }
@@ -513,7 +450,8 @@ mod tests {
     ) -> Vec<Vec<WireCommand>> {
         let (expected, mut taken, mut batches) = (requests.len(), 0, Vec::new());
         let (mut commands, mut latest) = (VecDeque::from(requests), Sequence::default());
-        let handling = handle(state, session, &mut commands, outbox, &mut latest, Pace::Own);
+        let handling =
+            handle(state, session, &mut commands, outbox, &mut latest, Pace::Own(Writes::Little));
         let sending = async {
             while taken < expected {
                 let Next::Replies(replies, bytes) = outbox.next(SEND_BYTES).await else {
@@ -557,6 +495,25 @@ mod tests {
             delegation_token: "".into(),
             table_entries: vec![TableEntry { key, value: TableValue { data: value } }],
             table_segment_offset: -1,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_command_does_not_shorten_the_queue_for_the_disk() {
+        let limit = |state: &ServerState| {
+            let now = Instant::now().into_std();
+            state.disk_queue.limit(Writes::Much, Duration::ZERO, now)
+        };
+        for (builder, is_shorter) in [
+            (ServerBuilder::default().with_account("ann", "pw"), false),
+            (ServerBuilder::default(), true),
+        ] {
+            let state = in_memory_of(&builder);
+            let long = limit(&state);
+            let outbox = Arc::new(Outbox::new(state.budget.replies.clone()));
+            let mut session = Session::new(state.connect(&outbox), StoreIndex(0));
+            exchange(&state, &outbox, &mut session, vec![create()]).await;
+            assert_eq!(limit(&state) < long, is_shorter);
         }
     }
 

@@ -16,6 +16,9 @@ use crate::locks::lock;
 const SHORT: u64 = 1 << 20;
 /// How long the queue stays short after a client has written little.
 const STAYS: Duration = Duration::from_secs(1);
+/// How long a client waits for a short queue at most: those that write little may be so many that
+/// it never is.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The time after which half of what a client has written no longer counts.
 const HALF_LIFE: Duration = Duration::from_millis(250);
 /// Less is little, in bytes: 1.4 MiB in each second, in the long run.
@@ -78,13 +81,14 @@ impl DiskQueue {
         }
     }
 
-    /// The queued bytes from which on a client that writes so much waits.
-    pub(crate) fn limit(&self, writes: Writes, now: Instant) -> u64 {
+    /// The queued bytes from which on a client that writes so much waits, after it has waited for a
+    /// while.
+    pub(crate) fn limit(&self, writes: Writes, waited: Duration, now: Instant) -> u64 {
         let is_recent = |at: Instant| now.saturating_duration_since(at) < STAYS;
-        match writes {
-            Writes::Much if lock(&self.little).is_some_and(is_recent) => self.most.min(SHORT),
-            Writes::Much | Writes::Little => self.most,
-        }
+        let is_short = writes == Writes::Much
+            && waited < PATIENCE
+            && lock(&self.little).is_some_and(is_recent);
+        if is_short { self.most.min(SHORT) } else { self.most }
     }
 }
 
@@ -94,17 +98,35 @@ mod tests {
 
     const MOST: u64 = 12 << 20;
 
+    /// The limit for a client that has not waited.
+    fn limit(queue: &DiskQueue, writes: Writes, now: Instant) -> u64 {
+        queue.limit(writes, Duration::ZERO, now)
+    }
+
     #[test]
     fn the_queue_is_short_for_a_while_after_a_client_has_written_little() {
         let (queue, now) = (DiskQueue::new(MOST), Instant::now());
         queue.note(Writes::Much, now);
-        assert_eq!(queue.limit(Writes::Much, now), MOST);
+        assert_eq!(limit(&queue, Writes::Much, now), MOST);
         queue.note(Writes::Little, now);
         let soon = now + STAYS - Duration::from_millis(1);
-        assert_eq!(queue.limit(Writes::Much, soon), SHORT);
-        assert_eq!(queue.limit(Writes::Little, soon), MOST);
-        assert_eq!(queue.limit(Writes::Much, now + STAYS), MOST);
-        assert_eq!(DiskQueue::new(9).limit(Writes::Much, now), 9);
+        assert_eq!(limit(&queue, Writes::Much, soon), SHORT);
+        assert_eq!(limit(&queue, Writes::Little, soon), MOST);
+        assert_eq!(limit(&queue, Writes::Much, now + STAYS), MOST);
+        assert_eq!(limit(&DiskQueue::new(9), Writes::Much, now), 9);
+    }
+
+    #[test]
+    fn a_client_that_writes_much_has_its_turn_while_many_that_write_little_fill_the_disk() {
+        // They add as much as the disk takes, up to the limit that counts for them.
+        let (queue, begun) = (DiskQueue::new(MOST), Instant::now());
+        let goes_on = (0..10_000).map(|tick| tick * Duration::from_millis(1)).find(|waited| {
+            let now = begun + *waited;
+            queue.note(Writes::Little, now);
+            let queued = queue.limit(Writes::Little, Duration::ZERO, now) / 2;
+            queued < queue.limit(Writes::Much, *waited, now)
+        });
+        assert_eq!(goes_on, Some(PATIENCE));
     }
 
     #[test]

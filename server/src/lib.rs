@@ -52,6 +52,7 @@ mod ports;
 mod protocol;
 mod receive;
 mod rest;
+mod sending;
 mod service;
 mod shared_machine;
 mod signals;

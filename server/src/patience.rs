@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pravega_sdk_wire_protocol::WireCommand;
 use tokio::{
     io::AsyncRead,
     time::{Instant, timeout},
@@ -92,4 +93,10 @@ pub(crate) fn is_over(
     waited >= patience
         || total >= SLOWEST
         || wanted && (waited >= when_wanted || total >= 2 * WHEN_WANTED)
+}
+
+/// Returns true if a command is a sign that its client is active: not one that is sent only so that
+/// the connection is kept.
+pub(crate) fn is_activity(command: &WireCommand) -> bool {
+    !matches!(command, WireCommand::KeepAlive(_) | WireCommand::Hello(_))
 }

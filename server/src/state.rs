@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use pravega_sdk_server_core::{
 use tokio::{
     runtime::Handle,
     sync::{oneshot, watch},
+    time::Instant,
 };
 use uuid::Uuid;
 
@@ -240,12 +242,12 @@ impl ServerState {
         let mut durable = self.durable.subscribe();
         loop {
             // After a failure or a refusal nothing is queued any more.
-            let may_go_on =
-                |durable: &Durable| !durable.goes_on() || !self.is_queue_full(log, Writes::Little);
+            let is_full = || self.is_queue_full(log, Writes::Little, Duration::ZERO);
+            let may_go_on = |durable: &Durable| !durable.goes_on() || !is_full();
             durable.wait_for(may_go_on).await.ok();
             let (done, after) = self.run(|machine, at| {
                 // Under the lock, so that no other has filled the queue meanwhile.
-                let may_go_on = !self.is_queue_full(log, Writes::Little);
+                let may_go_on = !is_full();
                 work.take_if(|_| may_go_on).map(|work| work(machine, at))
             });
             if let Some(done) = done {
@@ -301,18 +303,20 @@ impl ServerState {
         lock(&self.lost).has(batch)
     }
 
-    fn is_queue_full(&self, log: &LogHandle, writes: Writes) -> bool {
-        log.queued() >= self.disk_queue.limit(writes, std::time::Instant::now())
+    /// Returns true if a client that writes so much, and has waited for so long, has to wait.
+    fn is_queue_full(&self, log: &LogHandle, writes: Writes, waited: Duration) -> bool {
+        log.queued() >= self.disk_queue.limit(writes, waited, std::time::Instant::now())
     }
 
     /// Waits in the line until less is queued for the disk, for a connection whose last change is
     /// `own`; the others in the line wait until the result is dropped.
     pub(crate) async fn line_for_disk(&self, own: Sequence, writes: Writes) -> impl Drop {
+        let begun = Instant::now();
         let turn = self.writers.lock().await;
         if let Some(log) = &self.log {
             let mut durable = self.durable.subscribe();
-            let may_go_on =
-                |durable: &Durable| is_on_disk(durable, own) || !self.is_queue_full(log, writes);
+            let is_full = || self.is_queue_full(log, writes, begun.elapsed());
+            let may_go_on = |durable: &Durable| is_on_disk(durable, own) || !is_full();
             durable.wait_for(may_go_on).await.ok();
         }
         turn
@@ -321,7 +325,8 @@ impl ServerState {
     /// Returns true if a connection whose last change is `own` has to wait until less is queued for
     /// the disk. One that waits for nothing on the disk goes on, whatever the others have queued.
     pub(crate) fn has_to_wait_for_disk(&self, own: Sequence, writes: Writes) -> bool {
-        let is_full = self.log.as_ref().is_some_and(|log| self.is_queue_full(log, writes));
+        let is_full = |log: &LogHandle| self.is_queue_full(log, writes, Duration::ZERO);
+        let is_full = self.log.as_ref().is_some_and(is_full);
         is_full && !self.is_on_disk(own)
     }
 
@@ -473,8 +478,6 @@ fn is_on_disk(durable: &Durable, own: Sequence) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use pravega_sdk_proto::{
         ReaderGroupConfiguration, StreamCut, StreamInfo, create_reader_group_response,
     };

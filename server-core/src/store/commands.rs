@@ -73,11 +73,6 @@ pub fn segment_of(command: &WireCommand) -> Option<&ByteString> {
     address(command).map(|address| address.segment)
 }
 
-/// Returns true if a command asks for something of segments and changes nothing.
-pub fn only_reads(command: &WireCommand) -> bool {
-    address(command).is_some_and(|address| address.needs == Operation::Read)
-}
-
 /// Every command that is for segments: in which fields it names them, the operation that it needs
 /// on them, and the name of it in a refusal. The dispatch and the check of tokens both come from
 /// this table, so a request without a check does not compile.

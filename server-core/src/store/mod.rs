@@ -58,7 +58,7 @@ mod wake;
 mod weight;
 
 pub use self::{
-    commands::{only_reads, segment_of},
+    commands::segment_of,
     discarded::Discarded,
     evict::Look,
     fetches::Fetch,
