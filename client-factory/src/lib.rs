@@ -52,5 +52,5 @@ pub use pravega_sdk_wire_protocol as wire_protocol;
 
 /// Settings and errors of TLS.
 pub mod tls {
-    pub use pravega_sdk_tls::{TlsConfig, TlsError};
+    pub use pravega_sdk_tls::{TlsConfig, TlsError, TlsProblem};
 }

@@ -2,7 +2,7 @@
 
 use pravega_sdk_types::{Endpoint, ErrorKind};
 
-use crate::{PeerFault, PlainStream, TlsConfig, TlsError};
+use crate::{PeerFault, PlainStream, TlsConfig, TlsError, TlsProblem};
 
 /// Refuses every connection with TLS, as this build has none.
 #[derive(Debug)]
@@ -44,6 +44,7 @@ impl TlsConnector {
 }
 
 fn absent() -> TlsError {
-    let detail = "this program is built without TLS; build it with the feature tls-ring of the SDK";
-    TlsError::of(ErrorKind::Unsupported, detail)
+    let detail = "this program is built without TLS; build it with the feature tls-ring or \
+                  tls-aws-lc of the SDK";
+    TlsError::of(ErrorKind::Unsupported, detail).with_problem(TlsProblem::NotBuilt)
 }

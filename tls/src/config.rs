@@ -10,6 +10,9 @@ use secrecy::{SecretSlice, SecretString};
 /// connection, and connections that exist go on. While a file cannot be used, perhaps because it
 /// is being written, the last good ones are used.
 ///
+/// Whether a certificate was revoked is not checked: authorities that can lose a key should issue
+/// certificates for days.
+///
 /// # Examples
 ///
 /// ```

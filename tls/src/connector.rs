@@ -18,8 +18,8 @@ use tokio::{
 };
 
 use crate::{
-    PeerFault, TlsConfig, TlsError, explain::Peer, material::Material, provider::provider,
-    stream::SecureStream, verifier::Verifier,
+    PeerFault, TlsConfig, TlsError, TlsProblem, explain::Peer, heard::Heard, material::Material,
+    provider::provider, stream::SecureStream, verifier::Verifier,
 };
 
 /// Makes handshakes with the settings of a [`TlsConfig`].
@@ -90,15 +90,19 @@ impl TlsConnector {
     ) -> Result<SecureStream<S>, TlsError> {
         let config = &self.shared.config;
         let host = config.server_name.as_deref().unwrap_or(endpoint.host_without_zone());
-        let name = server_name(host).map_err(|detail| TlsError::of(ErrorKind::Tls, detail))?;
+        let name = server_name(host).map_err(|detail| {
+            TlsError::of(ErrorKind::Tls, detail).with_problem(TlsProblem::OtherName)
+        })?;
         let library = self.load().await?;
         let peer = Peer { name: host.to_owned(), knows_client: config.identity.is_some() };
-        let connecting = tokio_rustls::TlsConnector::from(library).connect(name, io);
-        let stream = connecting.await.map_err(|error| failed(&error, &peer))?;
+        let connecting = tokio_rustls::TlsConnector::from(library).connect(name, Heard::new(io));
+        let connecting = connecting.into_fallible();
+        let stream = connecting.await.map_err(|(error, io)| failed(&error, &io, &peer))?;
         let (_, connection) = stream.get_ref();
         if self.shared.protocol.is_some() && connection.alpn_protocol() != self.shared.protocol {
             let detail = "TLS failed: the server does not choose HTTP/2, so it is no controller";
-            return Err(TlsError::of(ErrorKind::Tls, detail));
+            let error = TlsError::of(ErrorKind::Tls, detail);
+            return Err(error.with_problem(TlsProblem::OtherProtocol));
         }
         Ok(SecureStream::new(stream, peer, fault))
     }
@@ -179,14 +183,19 @@ impl Shared {
             |error: &dyn fmt::Display| TlsError::of(ErrorKind::Tls, format_args!("TLS: {error}"));
         let provider = provider();
         let roots = Arc::new(material.roots()?);
-        let inner = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
-            .build()
-            .map_err(|error| refused(&error))?;
+        let inner =
+            WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
+                .build()
+                .map_err(|error| refused(&error))?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| refused(&error))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Verifier { inner, checks_host_name }));
+            .with_custom_certificate_verifier(Arc::new(Verifier {
+                inner,
+                roots,
+                checks_host_name,
+            }));
         let mut library = match material.identity()? {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| {
@@ -211,22 +220,39 @@ fn server_name(host: &str) -> Result<ServerName<'static>, String> {
         .map_err(|_| format!("no certificate can be for the host name \"{host}\""))
 }
 
-fn failed(error: &io::Error, peer: &Peer) -> TlsError {
+fn failed<S>(error: &io::Error, io: &Heard<S>, peer: &Peer) -> TlsError {
+    // A server that restarts ends a connection too, so a retry may succeed.
+    let ended = |detail: fmt::Arguments<'_>| {
+        TlsError::of(ErrorKind::ConnectionLost, detail).with_problem(TlsProblem::Ended)
+    };
     match error.get_ref().and_then(|source| source.downcast_ref()) {
         Some(library) => TlsError::of_library(library, peer),
-        // A server that restarts fails the same way, so a retry may succeed.
-        None => {
-            let detail = format_args!(
-                "the connection ended during the TLS handshake, the server may not speak TLS: \
-                 {error}"
-            );
-            TlsError::of(ErrorKind::ConnectionLost, detail)
-        }
+        None if io.has_received() => ended(format_args!(
+            "the connection ended in the middle of the TLS handshake, which the server had begun \
+             to answer: {error}"
+        )),
+        None => ended(format_args!(
+            "the connection ended during the TLS handshake, the server may not speak TLS: {error}"
+        )),
     }
 }
 
 impl fmt::Debug for TlsConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("TlsConnector").field(&self.shared.config).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_shows_no_key() {
+        let key = secrecy::SecretString::from("PRIVATE hunter2".to_owned());
+        let config = TlsConfig::new().with_client_certificate_pem("CHAIN", &key);
+        let shown = format!("{:?}", TlsConnector::new(&config, None));
+        assert!(shown.starts_with("TlsConnector(TlsConfig {"), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use pravega_sdk_types::{ErrorKind, Failure, Outcome, Wording, error_type};
 
+use crate::TlsProblem;
+
 error_type! {
     /// TLS that cannot be set up. Nothing was sent but the handshake.
     ///
@@ -13,6 +15,7 @@ error_type! {
     /// handshake, and [`Unsupported`](ErrorKind::Unsupported) in a build without TLS.
     pub struct TlsError {
         setting: Option<&'static str>,
+        problem: TlsProblem,
     }
     wording: Wording::new("");
     accessors: ;
@@ -26,10 +29,21 @@ impl TlsError {
         self.setting
     }
 
+    /// Returns what is wrong, for a program that reacts to it.
+    #[must_use]
+    pub fn problem(&self) -> TlsProblem {
+        self.problem
+    }
+
     /// A connection without TLS to a server that speaks TLS only.
     #[must_use]
     pub fn speaks_only_tls() -> Self {
         Self::of(ErrorKind::Tls, "the server speaks TLS, and the client is set to speak without it")
+            .with_problem(TlsProblem::ServerIsTlsOnly)
+    }
+
+    pub(crate) fn with_problem(self, problem: TlsProblem) -> Self {
+        Self { problem, ..self }
     }
 
     pub(crate) fn of(kind: ErrorKind, detail: impl fmt::Display) -> Self {
@@ -38,6 +52,7 @@ impl TlsError {
 
     #[cfg(feature = "_rustls")]
     pub(crate) fn config(setting: &'static str, detail: impl fmt::Display) -> Self {
-        Self { setting: Some(setting), ..Self::of(ErrorKind::Config, detail) }
+        let error = Self::of(ErrorKind::Config, detail).with_problem(TlsProblem::Setting);
+        Self { setting: Some(setting), ..error }
     }
 }

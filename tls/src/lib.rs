@@ -28,12 +28,17 @@ mod config;
 mod connector;
 mod error;
 #[cfg(feature = "_rustls")]
+#[cfg(feature = "_rustls")]
+mod der;
 mod explain;
 mod fault;
 #[cfg(feature = "_rustls")]
 mod material;
 #[cfg(feature = "_rustls")]
+mod heard;
+#[cfg(feature = "_rustls")]
 mod provider;
+mod problem;
 #[cfg(feature = "_rustls")]
 mod stream;
 #[cfg(feature = "_rustls")]
@@ -49,3 +54,4 @@ pub use error::TlsError;
 pub use fault::PeerFault;
 #[cfg(feature = "_rustls")]
 pub use stream::SecureStream;
+pub use problem::TlsProblem;

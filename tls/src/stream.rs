@@ -9,20 +9,20 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
-use crate::{PeerFault, TlsError, explain::Peer};
+use crate::{PeerFault, TlsError, explain::Peer, heard::Heard};
 
 /// A byte stream with TLS. An error before the peer has sent anything is part of the handshake: the
 /// peer refuses the client's certificate after the client has finished.
 #[derive(Debug)]
 pub struct SecureStream<S> {
-    io: TlsStream<S>,
+    io: TlsStream<Heard<S>>,
     peer: Peer,
     fault: PeerFault,
     has_received: bool,
 }
 
 impl<S> SecureStream<S> {
-    pub(crate) fn new(io: TlsStream<S>, peer: Peer, fault: PeerFault) -> Self {
+    pub(crate) fn new(io: TlsStream<Heard<S>>, peer: Peer, fault: PeerFault) -> Self {
         Self { io, peer, fault, has_received: false }
     }
 

@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use bytes::BytesMut;
 use pravega_sdk_connection_pool::{BoxError, Connector};
 use pravega_sdk_controller_client::dial;
-use pravega_sdk_tls::{PeerFault, TlsConnector, TlsError};
+use pravega_sdk_tls::{PeerFault, TlsConnector};
 use pravega_sdk_types::{Endpoint, ErrorKind};
 use tokio::time::timeout;
 
@@ -93,7 +93,8 @@ impl StoreDialer {
             let socket = dial(endpoint).await.map_err(|error| unreachable(endpoint, &error))?;
             let Some(tls) = &self.tls else { return Ok(StoreIo::Tcp(socket)) };
             let secured = tls.connect(socket, endpoint, PeerFault::default()).await;
-            let secured = secured.map_err(|error| insecure(endpoint, &error))?;
+            let insecure = |error| ConnectionError::insecure(endpoint, &error);
+            let secured = secured.map_err(insecure)?;
             Ok::<StoreIo, ConnectionError>(StoreIo::Other(Box::new(secured)))
         };
         self.in_time(endpoint, opening).await
@@ -114,10 +115,6 @@ impl StoreDialer {
             }
         }
     }
-}
-
-fn insecure(endpoint: &Endpoint, error: &TlsError) -> ConnectionError {
-    ConnectionError::new(error.kind(), endpoint, error)
 }
 
 fn unreachable(endpoint: &Endpoint, error: &std::io::Error) -> ConnectionError {

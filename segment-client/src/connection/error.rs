@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use pravega_sdk_tls::TlsError;
 use pravega_sdk_types::{Endpoint, ErrorKind, Failure, Outcome, Printable, Wording, error_type};
 use pravega_sdk_wire_protocol::{
     EncodeError, WireCommand,
@@ -27,6 +28,12 @@ impl ConnectionError {
             _ => Outcome::NotApplied,
         };
         Failure::new(kind, outcome, detail).with_endpoint(endpoint.clone()).into()
+    }
+
+    /// TLS with the store failed, or one of the two speaks no TLS.
+    pub(crate) fn insecure(endpoint: &Endpoint, error: &TlsError) -> Self {
+        let error = error.clone();
+        Self::new(error.kind(), endpoint, &error).map(|failure| failure.with_source(error))
     }
 
     /// Returns true if no connection to the store could be made.

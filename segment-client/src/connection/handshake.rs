@@ -27,7 +27,7 @@ pub(super) async fn handshake(
             // The store may refuse the client's certificate after the handshake of TLS.
             let refusal = error.get_ref().and_then(|source| source.downcast_ref::<TlsError>());
             match refusal {
-                Some(refusal) => fail(refusal.kind(), refusal),
+                Some(refusal) => ConnectionError::insecure(endpoint, refusal),
                 None => fail(ErrorKind::ConnectionLost, &error),
             }
         };
@@ -41,7 +41,7 @@ pub(super) async fn handshake(
         let decoder = Decoder::default();
         loop {
             if is_alert(received) {
-                return Err(fail(ErrorKind::Tls, &TlsError::speaks_only_tls()));
+                return Err(ConnectionError::insecure(endpoint, &TlsError::speaks_only_tls()));
             }
             match decoder.decode(received) {
                 Ok(Some(WireCommand::Hello(theirs))) => {

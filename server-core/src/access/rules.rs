@@ -126,7 +126,9 @@ impl Rules {
         let (mut rules, mut skipped) = (Vec::new(), Vec::new());
         for (text, operation) in grants {
             match Pattern::parse(text) {
-                Some(pattern) => rules.push(Rule { pattern, allows: Some(operation) }),
+                Some(pattern) => {
+                    rules.push(Rule { pattern: Some(pattern), allows: Some(operation) });
+                }
                 None => skipped.push(text),
             }
         }

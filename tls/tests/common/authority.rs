@@ -7,15 +7,15 @@ use std::sync::Arc;
 use pravega_sdk_tls::TlsConfig;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair,
+    KeyPair, PublicKeyData,
 };
 use rustls::{
-    RootCertStore, ServerConfig,
+    ALL_VERSIONS, RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::{CryptoProvider, ring},
     server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier},
     sign::CertifiedKey,
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 /// A certificate chain with its key.
 pub(crate) struct Certified {
@@ -25,6 +25,10 @@ pub(crate) struct Certified {
 }
 
 impl Certified {
+    pub(crate) fn new(chain: Vec<CertificateDer<'static>>, key: KeyPair, pem: String) -> Self {
+        Self { chain, key, pem }
+    }
+
     pub(crate) fn chain_pem(&self) -> String {
         self.pem.clone()
     }
@@ -60,10 +64,15 @@ impl Authority {
 
     /// An authority of this name below this one.
     pub(crate) fn below(&self, name: &str, constraints: BasicConstraints) -> Self {
-        let params = Self::params(|params| {
+        self.below_with(|params| {
             params.distinguished_name.push(DnType::CommonName, name);
             params.is_ca = IsCa::Ca(constraints);
-        });
+        })
+    }
+
+    /// An authority below this one.
+    pub(crate) fn below_with(&self, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let params = Self::params(change);
         let key = KeyPair::generate().unwrap();
         Self(CertifiedIssuer::signed_by(params, key, &self.0).unwrap())
     }
@@ -100,15 +109,32 @@ impl Authority {
         usage: ExtendedKeyUsagePurpose,
         change: impl FnOnce(&mut CertificateParams),
     ) -> Certified {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "leaf");
-        params.extended_key_usages = vec![usage];
-        change(&mut params);
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let certificate = leaf(names, usage, change).signed_by(&key, &self.0).unwrap();
         Certified { chain: vec![certificate.der().clone()], key, pem: certificate.pem() }
     }
+
+    /// A certificate for a server of another key, which the server does not have.
+    pub(crate) fn of_key(&self, key: &impl PublicKeyData) -> Certified {
+        let params = leaf(&["localhost"], ExtendedKeyUsagePurpose::ServerAuth, |_| {});
+        let certificate = params.signed_by(key, &self.0).unwrap();
+        let (chain, pem) = (vec![certificate.der().clone()], certificate.pem());
+        Certified { chain, key: KeyPair::generate().unwrap(), pem }
+    }
+}
+
+/// What a certificate says that is of no authority.
+pub(crate) fn leaf(
+    names: &[&str],
+    usage: ExtendedKeyUsagePurpose,
+    change: impl FnOnce(&mut CertificateParams),
+) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "leaf");
+    params.extended_key_usages = vec![usage];
+    change(&mut params);
+    params
 }
 
 /// A certificate for `localhost` that has signed itself.
@@ -136,16 +162,28 @@ fn crypto() -> Arc<CryptoProvider> {
 
 /// A server's configuration. With `clients` it wants certificates that this authority has signed.
 pub(crate) fn server(certified: &Certified, clients: Option<&Authority>) -> ServerConfig {
-    let builder = ServerConfig::builder_with_provider(crypto())
-        .with_safe_default_protocol_versions()
-        .unwrap();
+    server_of(certified, clients.map(|clients| (clients, None)), ALL_VERSIONS)
+}
+
+/// The authority of the clients of a server, and the list of those that it has revoked.
+pub(crate) type Clients<'a> = (&'a Authority, Option<CertificateRevocationListDer<'static>>);
+
+/// The configuration of a server with some versions of TLS.
+pub(crate) fn server_of(
+    certified: &Certified,
+    clients: Option<Clients<'_>>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ServerConfig {
+    let builder = ServerConfig::builder_with_provider(crypto());
+    let builder = builder.with_protocol_versions(versions).unwrap();
     let builder = match clients {
         None => builder.with_no_client_auth(),
-        Some(authority) => {
+        Some((authority, revoked)) => {
             let mut roots = RootCertStore::empty();
             roots.add(authority.0.der().clone()).unwrap();
             let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), crypto());
-            builder.with_client_cert_verifier(verifier.build().unwrap())
+            let verifier = verifier.with_crls(revoked).build().unwrap();
+            builder.with_client_cert_verifier(verifier)
         }
     };
     let key = PrivateKeyDer::try_from(certified.key.serialize_der()).unwrap();

@@ -1,9 +1,9 @@
 //! Authorities, certificates and servers, all made at run time.
-#![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::panic)]
+#![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod authority;
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use pravega_sdk_tls::{PeerFault, TlsConfig, TlsConnector, TlsError};
 use pravega_sdk_types::Endpoint;
@@ -11,10 +11,13 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 
-pub(crate) use self::authority::{Authority, Certified, self_signed, server};
+pub(crate) use self::authority::{
+    Authority, Certified, Clients, leaf, self_signed, server, server_of,
+};
 
 /// Serves TLS: greets with one byte, then answers each byte.
 pub(crate) async fn serve(config: ServerConfig) -> Endpoint {
@@ -43,6 +46,58 @@ pub(crate) async fn answer(bytes: &'static [u8]) -> Endpoint {
         socket.shutdown().await.ok();
         // Bytes that were not read would turn the end into a reset.
         while socket.read(&mut received).await.unwrap_or(0) > 0 {}
+    })
+    .await
+}
+
+/// The time without a byte after which a connection with a fate ends.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// Changes what a server sends on a connection, from its first byte on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fate {
+    /// The connection ends after so many bytes.
+    CutAfter(usize),
+    /// The byte after so many others is another one.
+    Changed(usize),
+}
+
+/// A server whose every connection has this fate.
+pub(crate) async fn with_fate(server: &Endpoint, fate: Fate) -> Endpoint {
+    let port = server.port();
+    listen(move |client| async move {
+        let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let (mut from_server, mut to_server) = server.into_split();
+        let (mut from_client, mut to_client) = client.into_split();
+        let forward = async { tokio::io::copy(&mut from_client, &mut to_server).await };
+        let answer = async {
+            let (mut sent, mut bytes) = (0, [0; 4096]);
+            loop {
+                // A length that was changed makes the client wait for bytes that never come.
+                let read = timeout(IDLE, from_server.read(&mut bytes)).await;
+                let len = read.map_or(0, |read| read.unwrap_or(0));
+                let mut piece = &mut bytes[..len];
+                match fate {
+                    Fate::CutAfter(most) => piece = &mut piece[..len.min(most - sent)],
+                    Fate::Changed(at) if (sent..sent + len).contains(&at) => {
+                        piece[at - sent] ^= 0x55
+                    }
+                    Fate::Changed(_) => {}
+                }
+                sent += piece.len();
+                let written = to_client.write_all(piece).await;
+                if piece.len() < len || len == 0 || written.is_err() {
+                    break;
+                }
+                if matches!(fate, Fate::CutAfter(most) if most == sent) {
+                    break;
+                }
+            }
+            to_client.shutdown().await.ok();
+        };
+        // The client is read until it closes: bytes that were not read would turn the end into a
+        // reset.
+        tokio::join!(forward, answer).0.ok();
     })
     .await
 }
