@@ -4,10 +4,14 @@ use std::time::Instant;
 
 use pravega_sdk::{
     ClientFactory,
+    controller_client::ControllerError,
     types::{Endpoint, ErrorKind, Scope, ScopedSegment, ScopedStream, SegmentId},
 };
 
-use super::checks::{Checks, Finding};
+use super::{
+    advice::{self, Peer},
+    checks::{Checks, Finding},
+};
 use crate::failure::with_causes;
 
 /// A call that succeeds only if TLS, gRPC and credentials are right.
@@ -19,16 +23,14 @@ pub(super) async fn call(client: &ClientFactory, checks: &mut Checks) -> bool {
     };
     let method = client.config().credentials().method().to_owned();
     let elapsed = start.elapsed().as_secs_f64() * 1e3;
+    if called.as_ref().map_or_else(is_of_controller, |_| true) {
+        trusted(client, checks);
+        checks.record("controller", Finding::Good(format!("answers in {elapsed:.1} ms")));
+    }
     match called {
-        Ok(_) => {
-            checks.record("controller", Finding::Good(format!("answers in {elapsed:.1} ms")));
-            checks.record(
-                "authentication",
-                Finding::Good(format!("accepted (credentials: {method})")),
-            )
-        }
-        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied) => {
-            checks.record("controller", Finding::Good(format!("answers in {elapsed:.1} ms")));
+        Ok(_) => checks
+            .record("authentication", Finding::Good(format!("accepted (credentials: {method})"))),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             let detail =
                 format!("accepted (credentials: {method}), not permitted to read scope _system");
             checks.record(
@@ -37,25 +39,25 @@ pub(super) async fn call(client: &ClientFactory, checks: &mut Checks) -> bool {
             )
         }
         Err(error) => {
-            let (check, fix) = match error.kind() {
-                ErrorKind::Unauthenticated if client.config().credentials().is_anonymous() => (
-                    "authentication",
-                    "the cluster requires credentials: give --user and --password-file, or \
-                     --token-file",
-                ),
-                ErrorKind::Unauthenticated => (
-                    "authentication",
-                    "the credentials were refused: check user, password or token",
-                ),
-                ErrorKind::Tls => (
-                    "tls",
-                    "trust the certificate authority with --ca, and use the host name that the \
-                     certificate is for; or correct the scheme, tcp or tls",
-                ),
-                ErrorKind::Unreachable
-                | ErrorKind::ConnectionLost
-                | ErrorKind::Timeout
-                | ErrorKind::Unavailable => (
+            let (check, fix) = match (error.kind(), advice::tls_problem(&error)) {
+                (_, Some(problem)) => ("tls", advice::of_tls(problem, Peer::Controller)),
+                (ErrorKind::Unauthenticated, _) if client.config().credentials().is_anonymous() => {
+                    (
+                        "authentication",
+                        "the cluster requires credentials: give --user and --password-file, or \
+                         --token-file",
+                    )
+                }
+                (ErrorKind::Unauthenticated, _) => {
+                    ("authentication", advice::of_credentials(&method))
+                }
+                (
+                    ErrorKind::Unreachable
+                    | ErrorKind::ConnectionLost
+                    | ErrorKind::Timeout
+                    | ErrorKind::Unavailable,
+                    _,
+                ) => (
                     "controller",
                     "the peer is not a controller, or TLS is on at one end only: \
                      check port and scheme",
@@ -64,6 +66,29 @@ pub(super) async fn call(client: &ClientFactory, checks: &mut Checks) -> bool {
             };
             checks.record(check, Finding::Bad(with_causes(&error), fix))
         }
+    }
+}
+
+/// Returns true if an error is an answer of the controller.
+fn is_of_controller(error: &ControllerError) -> bool {
+    matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::PermissionDenied)
+}
+
+/// Records what vouches for the controller, if it speaks TLS.
+fn trusted(client: &ClientFactory, checks: &mut Checks) {
+    let settings = client.config().settings();
+    let value = |name: &str| {
+        let setting = settings.iter().find(|setting| setting.name == name);
+        setting.map(|setting| setting.value.clone()).unwrap_or_default()
+    };
+    let has_tls = match &*value("tls_to_controller") {
+        "on" => true,
+        "off" => false,
+        _ => client.config().uri().scheme().is_tls(),
+    };
+    if has_tls {
+        let trust = value("trust_store");
+        checks.record("tls", Finding::Good(format!("trusted (trust store: {trust})")));
     }
 }
 
@@ -96,6 +121,13 @@ pub(super) async fn segment_store(client: &ClientFactory, checks: &mut Checks) -
         Ok(endpoint) => {
             checks.record("locate segment store", Finding::Good(endpoint.to_string()));
             Some(endpoint)
+        }
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            let detail = "not located: not permitted to read scope _system".to_owned();
+            let fix = "fine unless this user administers the cluster; for the checks of the \
+                       segment store use an account that does";
+            checks.record("locate segment store", Finding::Odd(detail, fix));
+            None
         }
         Err(error) => {
             let fix = "no segment store is registered with the controller: check that one runs";

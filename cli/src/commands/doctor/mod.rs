@@ -1,8 +1,9 @@
 //! `pravega doctor`: checks whether the cluster can be used from here, and suggests fixes.
 //!
-//! Every check depends on the ones before it: resolve, connect, call, authentication, segment
+//! Every check depends on the ones before it: resolve, connect, TLS, call, authentication, segment
 //! store, handshake, version, clock. Checks that depend on a failed one are left out.
 
+mod advice;
 mod checks;
 mod clock;
 mod controller;
@@ -12,9 +13,12 @@ mod segment_store;
 use std::time::Duration;
 
 use clap::Args;
-use pravega_sdk::{ClientConfig, ClientFactory, Setting, Source};
+use pravega_sdk::{ClientConfig, ClientFactory, Setting, Source, tls::TlsProblem};
 
-use self::checks::{Checks, Finding};
+use self::{
+    advice::Peer,
+    checks::{Checks, Finding},
+};
 use crate::{
     context::Context,
     failure::{Failure, Result, with_causes},
@@ -80,7 +84,8 @@ async fn check(arguments: &Arguments, config: ClientConfig, checks: &mut Checks)
     let client = match ClientFactory::new(config) {
         Ok(client) => client,
         Err(error) => {
-            let fix = "correct that setting; `pravega doctor --settings` shows its source";
+            let problem = advice::tls_problem(&error).unwrap_or(TlsProblem::Setting);
+            let fix = advice::of_tls(problem, Peer::Controller);
             checks.record("settings", Finding::Bad(with_causes(&error), fix));
             return;
         }

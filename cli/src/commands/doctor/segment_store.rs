@@ -8,7 +8,10 @@ use pravega_sdk::{
     wire_protocol::VersionRange,
 };
 
-use super::checks::{Checks, Finding};
+use super::{
+    advice::{self, Peer},
+    checks::{Checks, Finding},
+};
 use crate::failure::with_causes;
 
 pub(super) async fn handshake(
@@ -29,15 +32,12 @@ pub(super) async fn handshake(
             checks.record("version", Finding::Good(detail))
         }
         Err(error) => {
-            let fix = match error.kind() {
-                ErrorKind::IncompatibleServer => {
+            let fix = match (error.kind(), advice::tls_problem(&error)) {
+                (_, Some(problem)) => advice::of_tls(problem, Peer::SegmentStore),
+                (ErrorKind::IncompatibleServer, _) => {
                     "the segment store is too old or too new for this tool"
                 }
-                ErrorKind::Tls => {
-                    "trust the certificate authority with --ca; \
-                     tls_to_segment_store turns TLS on or off for segment stores"
-                }
-                ErrorKind::Protocol => {
+                (ErrorKind::Protocol, _) => {
                     "the peer is not a segment store, or TLS is on at one end only"
                 }
                 _ => "see the segment store's log",
