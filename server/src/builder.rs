@@ -7,7 +7,7 @@ use std::{
 };
 
 use pravega_sdk_server_core::{
-    access::{Access, Account, Rules},
+    access::{Access, Account, Rules, TokenKey},
     catalog::Intervals,
     log::{CheckpointSettings, FolderId, Settings, SpaceSettings},
     machine::{Config, Machine},
@@ -18,7 +18,7 @@ use pravega_sdk_server_core::{
 
 use uuid::Uuid;
 
-use crate::{clock::Clock, log::Configure};
+use crate::{clock::Clock, log::Configure, signing::Signing};
 
 /// The default memory limit, in bytes: 1 GiB.
 const DEFAULT_MEMORY_LIMIT: u64 = 1 << 30;
@@ -48,6 +48,9 @@ pub struct ServerBuilder {
     #[cfg(feature = "jwt")]
     pub(crate) jwt: Option<crate::jwt::JwtAccounts>,
     token_lifetime: Duration,
+    pub(crate) signing: Option<Signing>,
+    /// The key of the above, once the server starts.
+    pub(crate) token_key: Option<TokenKey>,
     clock: ClockKind,
     intervals: Intervals,
 }
@@ -76,6 +79,8 @@ impl Default for ServerBuilder {
             #[cfg(feature = "jwt")]
             jwt: None,
             token_lifetime: Duration::from_secs(600),
+            signing: None,
+            token_key: None,
             clock: ClockKind::Wall,
             intervals: Intervals::default(),
         }
@@ -244,6 +249,30 @@ impl ServerBuilder {
         self
     }
 
+    /// Signs delegation tokens with this key, so that tokens from before a restart are accepted,
+    /// and those of other servers that have the key. By default each server makes a key at its
+    /// start.
+    ///
+    /// A program that has the key can make tokens for everything. It has 32 bytes or more, which
+    /// are random: the start of the server fails with [`StartError::TokenKey`] if it is shorter, or
+    /// repeats few bytes. Only servers with accounts have tokens.
+    ///
+    /// [`StartError::TokenKey`]: crate::StartError::TokenKey
+    #[must_use]
+    pub fn with_token_key(mut self, key: &[u8]) -> Self {
+        self.signing = Some(Signing::Given(TokenKey::new(key)));
+        self
+    }
+
+    /// Signs delegation tokens with [a key](Self::with_token_key) from a file: its content, without
+    /// line breaks at its end, such as from `openssl rand -base64 32`. It is read when the server
+    /// starts, which fails if other users of the system can read the file.
+    #[must_use]
+    pub fn with_token_key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.signing = Some(Signing::File(path.into()));
+        self
+    }
+
     /// Uses a clock that only [`EmbeddedServer::advance_clock`] advances. Leases, watermarks,
     /// retention, scaling by rate and the expiry of tokens depend on it.
     ///
@@ -288,8 +317,11 @@ impl ServerBuilder {
 
     /// An empty machine as configured.
     pub(crate) fn machine(&self, durability: Durability) -> Machine {
-        let access =
-            self.has_accounts().then(|| Access::new(secret(), Millis(millis(self.token_lifetime))));
+        let lifetime = Millis(millis(self.token_lifetime));
+        let access = self.has_accounts().then(|| match &self.token_key {
+            Some(key) => Access::with_key(key, lifetime),
+            None => Access::new(secret(), lifetime),
+        });
         Machine::new(Config {
             memory_limit: MemoryLimit(self.memory_limit),
             durability,

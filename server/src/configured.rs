@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     hash::{BuildHasher as _, RandomState},
     io::{self, Read as _},
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Mutex,
     time::{SystemTime, UNIX_EPOCH},
@@ -169,8 +169,34 @@ fn read_all<const FILES: usize>(
 
 /// Reads a file, unless it is far too long. It blocks.
 fn read(path: &Path) -> Result<Vec<u8>, Unusable> {
+    read_open(path, open(path)?)
+}
+
+/// Reads a file with a secret, which other users of the system must not be able to read. A pipe is
+/// no file. It blocks.
+pub(crate) fn read_secret(path: &Path) -> Result<Vec<u8>, Unusable> {
+    let file = open(path)?;
+    // Of the file that is open: the path may be that of another one by now.
+    let found = file.metadata().map_err(|error| Unusable::io(path, "cannot read it", &error))?;
+    let mode = found.permissions().mode() & 0o777;
+    if found.is_file() && mode & 0o077 != 0 {
+        let shown = path.display();
+        let reason = format!(
+            "other users can read the secret in it, or change it (mode {mode:04o}): \
+             `chmod 600 {shown}`"
+        );
+        return Err(Unusable::new(path, reason));
+    }
+    read_open(path, file)
+}
+
+fn open(path: &Path) -> Result<File, Unusable> {
+    File::open(path).map_err(|error| Unusable::io(path, "cannot read it", &error))
+}
+
+fn read_open(path: &Path, file: File) -> Result<Vec<u8>, Unusable> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes));
+    let read = file.take(MOST + 1).read_to_end(&mut bytes);
     read.map_err(|error| Unusable::io(path, "cannot read it", &error))?;
     if bytes.len() as u64 > MOST {
         return Err(Unusable::new(path, format!("it has more than {MOST} bytes")));

@@ -56,6 +56,7 @@ mod sending;
 mod service;
 mod shared_machine;
 mod signals;
+mod signing;
 mod start;
 mod state;
 mod status;

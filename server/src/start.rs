@@ -8,6 +8,7 @@ use std::{
 };
 
 use pravega_sdk_server_core::{
+    access::TokenKey,
     ids::StoreIndex,
     record::{Durability, Sequence},
 };
@@ -36,6 +37,7 @@ use crate::{
     protocol::Protocol,
     service::Addresses,
     signals,
+    signing::{Signing, read_key},
     state::ServerState,
     storage::OpenedStorage,
     transport::Door,
@@ -58,8 +60,8 @@ pub enum StartError {
     /// The folder of data cannot be used.
     #[error(transparent)]
     Data(#[from] OpenError),
-    /// A file or another part of the configuration cannot be used: of accounts, a certificate or a
-    /// key, or the address of a realm.
+    /// A file or another part of the configuration cannot be used: of accounts, a certificate, a
+    /// key of one or of tokens, or the address of a realm.
     #[error("cannot use {}: {reason}", path.display())]
     File {
         /// The file, or what else cannot be used.
@@ -68,6 +70,12 @@ pub enum StartError {
         reason: String,
         /// The kind of failure.
         kind: ErrorKind,
+    },
+    /// The key that is given for delegation tokens is too weak.
+    #[error("cannot sign tokens: {reason}")]
+    TokenKey {
+        /// The reason.
+        reason: String,
     },
     /// There is no tokio runtime to start it on.
     #[error("there is no tokio runtime here; call it inside one")]
@@ -78,6 +86,7 @@ classify!(StartError, |error| match error {
     StartError::Listen { source, .. } => io_kind(source),
     StartError::Data(error) => error.kind(),
     StartError::File { kind, .. } => *kind,
+    StartError::TokenKey { .. } => ErrorKind::Config,
     StartError::NoRuntime => ErrorKind::NoRuntime,
 });
 
@@ -93,16 +102,17 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// [`StartError`] if a port cannot be listened on, or the folder of data, the certificate or
-    /// the file of accounts cannot be used, and outside a tokio runtime.
+    /// [`StartError`] if a port cannot be listened on, or the folder of data, the certificate, the
+    /// file of accounts or the key of tokens cannot be used, and outside a tokio runtime.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future closes the ports that it has opened.
-    pub async fn start(self) -> Result<EmbeddedServer, StartError> {
+    pub async fn start(mut self) -> Result<EmbeddedServer, StartError> {
         if Handle::try_current().is_err() {
             return Err(StartError::NoRuntime);
         }
+        self.token_key = self.token_key().await?;
         let identity = self.identity().await?;
         #[cfg(feature = "tls")]
         let certificates = self.certificates().await?;
@@ -255,6 +265,24 @@ impl ServerBuilder {
             return Ok(Identity::open(given, file, builder::secret())?.with_tokens(tokens));
         }
         Identity::open(given, file, builder::secret())
+    }
+
+    /// The key of tokens, if one is set. Its file is read outside the runtime's threads.
+    async fn token_key(&self) -> Result<Option<TokenKey>, StartError> {
+        match self.signing.clone() {
+            None => Ok(None),
+            Some(Signing::Given(Ok(key))) => Ok(Some(key)),
+            Some(Signing::Given(Err(weak))) => {
+                Err(StartError::TokenKey { reason: weak.to_string() })
+            }
+            Some(Signing::File(path)) => {
+                let read = path.clone();
+                let read = tokio::task::spawn_blocking(move || read_key(&read)).await;
+                let reason = "the task that reads it panicked".to_owned();
+                let panicked = StartError::File { path, reason, kind: ErrorKind::Config };
+                Ok(Some(read.map_err(|_| panicked)??))
+            }
+        }
     }
 
     /// Reads or makes the certificate and the key, outside the runtime's threads.

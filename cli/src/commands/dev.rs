@@ -65,6 +65,11 @@ pub(crate) struct Arguments {
         default_missing_value = security::FILE
     )]
     auth: Option<PathBuf>,
+    /// Sign delegation tokens with the key of this file, which several servers may have and which
+    /// outlives them: random text of 32 bytes or more, which only its owner may read. If it does
+    /// not exist, it is made [default: a key of this process]
+    #[arg(long, value_name = "FILE", requires = "auth")]
+    token_key: Option<PathBuf>,
     /// Check every byte of a folder of --dir instead of starting a server, and change nothing. It
     /// tells which files are damaged and which segments have bytes there, and whether a server
     /// would start
@@ -72,7 +77,7 @@ pub(crate) struct Arguments {
         long,
         value_name = "FOLDER",
         conflicts_with_all = [
-            "dir", "port", "rest_port", "memory", "disk", "salvage", "tls", "auth"
+            "dir", "port", "rest_port", "memory", "disk", "salvage", "tls", "auth", "token_key"
         ]
     )]
     check: Option<PathBuf>,
@@ -93,7 +98,7 @@ pub(crate) struct Arguments {
         long,
         num_args = 2,
         value_names = ["DIR", "NEW"],
-        conflicts_with_all = ["port", "rest_port", "dir", "memory", "tls", "auth"]
+        conflicts_with_all = ["port", "rest_port", "dir", "memory", "tls", "auth", "token_key"]
     )]
     salvage: Option<Vec<PathBuf>>,
 }
@@ -144,6 +149,9 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     }
     if let Some(limit) = arguments.disk {
         builder = builder.with_disk_limit(limit);
+    }
+    if let Some(file) = &arguments.token_key {
+        builder = security::with_token_key(builder, file)?;
     }
     let (builder, secured) = Secured::prepare(builder, arguments.tls, arguments.auth)?;
     let server = builder.start().await.map_err(unusable)?;

@@ -8,7 +8,8 @@
 //! rules      what a user may do to which resource
 //!    │ resource     scopes, streams, groups and tables, by Java's names
 //! grant      what a user is granted of what a call needs, or of a token
-//! tokens     what the controller allows, for the stores  JWT, signed with a secret of the process
+//! tokens     what the controller allows, for the stores  JWT, signed with a key
+//!    │ token_key    that key: of the process, or one that several servers share
 //!    │ keyed        HMAC and PBKDF2 of SHA-256
 //! ```
 
@@ -22,6 +23,7 @@ mod operation;
 mod password;
 mod resource;
 mod rules;
+mod token_key;
 mod tokens;
 
 pub use self::{
@@ -31,5 +33,6 @@ pub use self::{
     operation::Operation,
     resource::{Need, Resource, operation_to_write},
     rules::Rules,
+    token_key::{TokenKey, WeakKey},
     tokens::{Access, TokenRefusal},
 };

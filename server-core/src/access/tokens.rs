@@ -1,7 +1,8 @@
 //! Tokens: what the controller allows a client to do at the stores.
 //!
 //! A token is a JWT with the claims of Java's, so that clients can read its expiry. It is signed
-//! with a secret that only this process knows, and only this process checks it.
+//! with a secret that only this process knows, or with a key of several servers, which check the
+//! tokens of each other.
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ use super::{
     keyed::{DIGEST, Key, is_same},
     operation::Operation,
     resource::Resource,
+    token_key::TokenKey,
 };
 use crate::record::Millis;
 
@@ -61,7 +63,12 @@ impl TokenRefusal {
 impl Access {
     /// Tokens that are signed with a secret, and last for a time.
     pub fn new(secret: [u8; 32], lifetime: Millis) -> Self {
-        let key = Key::new(&secret);
+        Self::with_key(&TokenKey(Key::new(&secret)), lifetime)
+    }
+
+    /// Tokens that are signed with a key that other servers may have too.
+    pub fn with_key(key: &TokenKey, lifetime: Millis) -> Self {
+        let key = key.0.clone();
         let [a, b, c, d, e, f, g, h, ..] = key.sign(&[b"issuer"]);
         let issuer = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
         Self { key, issuer, lifetime, generation: 0 }
@@ -424,6 +431,20 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn servers_with_the_same_key_accept_the_tokens_of_each_other() {
+        let key = |text: &str| TokenKey::new(text.as_bytes()).unwrap();
+        let one = Access::with_key(&key("0123456789abcdef0123456789abcdef"), Millis(10_000));
+        let two = Access::with_key(&key("0123456789abcdef0123456789abcdef"), Millis(99_000));
+        let other = Access::with_key(&key("0123456789abcdef0123456789abcdeF"), Millis(10_000));
+        let token = one.issue("a", "b", all(Operation::Write), Millis(0));
+        let check = |access: &Access| {
+            access.check_token(&token, Operation::Write, ["a/b/0"], |_| true, Millis(0))
+        };
+        assert_eq!(check(&two), Ok(Millis(10_000)));
+        assert_eq!(check(&other), Err(TokenRefusal::Refused));
     }
 
     #[test]

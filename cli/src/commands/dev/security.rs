@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
@@ -79,19 +79,33 @@ impl fmt::Display for Secured {
     }
 }
 
-/// Makes a file of accounts unless it exists, and returns the password of the account in it. Only
-/// its owner can read it.
+/// Configures the key of tokens of a file, which is made unless it exists.
+pub(super) fn with_token_key(builder: ServerBuilder, file: &Path) -> Result<ServerBuilder> {
+    // 244 random bits.
+    let key = || format!("{}{}\n", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    let made = create(file)
+        .and_then(|made| made.map_or(Ok(()), |mut made| made.write_all(key().as_bytes())));
+    made.map_err(|error| Failure::other(format!("cannot write {}: {error}", file.display())))?;
+    Ok(builder.with_token_key_file(file))
+}
+
+/// Makes a file of accounts unless it exists, and returns the password of the account in it.
 fn make(file: &Path) -> io::Result<Option<String>> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut made = match options.open(file) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
-        made => made?,
-    };
+    let Some(mut made) = create(file)? else { return Ok(None) };
     // 122 random bits.
     let password = Uuid::new_v4().simple().to_string();
     made.write_all(account_line(USER, &password, "prn::*,READ_UPDATE").as_bytes())?;
     Ok(Some(password))
+}
+
+/// Creates a file that only its owner can read; `None` if it exists.
+fn create(file: &Path) -> io::Result<Option<File>> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(file) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+        made => made.map(Some),
+    }
 }
