@@ -168,7 +168,7 @@ fn read_all<const FILES: usize>(
 }
 
 /// Reads a file, unless it is far too long. It blocks.
-fn read(path: &Path) -> Result<Vec<u8>, Unusable> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Unusable> {
     read_open(path, open(path)?)
 }
 

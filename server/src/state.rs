@@ -552,7 +552,7 @@ mod tests {
         let state = ServerState::new(machine(), Clock::standing(), disk, log);
         let (now, allows) = (state.clock.now(), Grant::of(None, "a", "b", Operation::Write));
         let token =
-            state.with_machine(|it| it.access.as_ref().unwrap().issue("a", "b", allows, now));
+            state.with_machine(|it| it.access.as_ref().unwrap().issue("a", "b", allows, now, None));
         state.replace(machine(), Sequence::default(), None);
         let checked = state.with_machine(|it| {
             let access = it.access.as_ref().unwrap();

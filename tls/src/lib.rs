@@ -26,19 +26,19 @@ mod alert;
 mod config;
 #[cfg(feature = "_rustls")]
 mod connector;
-mod error;
 #[cfg(feature = "_rustls")]
 #[cfg(feature = "_rustls")]
 mod der;
+mod error;
 mod explain;
 mod fault;
 #[cfg(feature = "_rustls")]
-mod material;
-#[cfg(feature = "_rustls")]
 mod heard;
 #[cfg(feature = "_rustls")]
-mod provider;
+mod material;
 mod problem;
+#[cfg(feature = "_rustls")]
+mod provider;
 #[cfg(feature = "_rustls")]
 mod stream;
 #[cfg(feature = "_rustls")]
@@ -52,6 +52,6 @@ pub use config::TlsConfig;
 pub use connector::TlsConnector;
 pub use error::TlsError;
 pub use fault::PeerFault;
+pub use problem::TlsProblem;
 #[cfg(feature = "_rustls")]
 pub use stream::SecureStream;
-pub use problem::TlsProblem;

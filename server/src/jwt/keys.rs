@@ -3,7 +3,7 @@
 
 use std::{
     fmt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -21,7 +21,7 @@ use super::{
     url::Url,
 };
 use crate::{
-    configured::{Stamp, Unusable, read, stamp},
+    configured::{Followed, Unusable},
     locks::lock,
 };
 
@@ -42,11 +42,7 @@ pub(crate) struct Keys {
 /// Where they come from.
 enum Origin {
     Given,
-    File {
-        path: PathBuf,
-        /// The file as it was when it was last read.
-        seen: Mutex<Stamp>,
-    },
+    File(Followed<1>),
     Published(Box<Published>),
 }
 
@@ -71,7 +67,10 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = match &self.origin {
             Origin::Given => GIVEN.to_owned(),
-            Origin::File { path, .. } => path.display().to_string(),
+            Origin::File(file) => {
+                let [path] = file.paths();
+                path.display().to_string()
+            }
             Origin::Published(published) => published.realm.url().to_string(),
         };
         f.debug_tuple("Keys").field(&shown).finish()
@@ -102,10 +101,8 @@ impl Keys {
         let (origin, current) = match &accounts.source {
             Source::Text(json) => (Origin::Given, Some(first(Path::new(GIVEN), json.as_bytes())?)),
             Source::File(path) => {
-                // In this order: what changes in between is read again.
-                let seen = Mutex::new(stamp(path));
-                let set = first(path, &read(path)?)?;
-                (Origin::File { path: path.clone(), seen }, Some(set))
+                let (file, [text]) = Followed::open([path.clone()])?;
+                (Origin::File(file), Some(first(path, &text)?))
             }
             Source::Keys(url) => {
                 let realm = Url::parse(url).map(|url| Realm::of_keys(url, trust.clone()));
@@ -128,20 +125,16 @@ impl Keys {
 
     /// Returns true if the keys are in a file.
     pub(crate) fn is_file(&self) -> bool {
-        matches!(self.origin, Origin::File { .. })
+        matches!(self.origin, Origin::File(_))
     }
 
     /// Reads the file again if it has changed. If it cannot be used, the keys stay as they are. It
     /// blocks.
     pub(crate) fn refresh(&self) {
-        let Origin::File { path, seen } = &self.origin else { return };
-        let now = stamp(path);
-        let mut seen = lock(seen);
-        if *seen == now {
-            return;
-        }
-        *seen = now;
-        match read(path).and_then(|text| parse(path, &text)) {
+        let Origin::File(file) = &self.origin else { return };
+        let [path] = file.paths();
+        let Some(news) = file.news().transpose() else { return };
+        match news.and_then(|[text]| parse(path, &text)) {
             Ok((keys, skipped)) => self.take(keys, &skipped, &path.display().to_string()),
             Err(unusable) => tracing::warn!(%unusable, "the keys before are used on"),
         }
