@@ -75,8 +75,9 @@ pub trait CredentialProvider: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// [`CredentialError::provider`] if there are no credentials; the call then fails as
-    /// unauthenticated.
+    /// [`CredentialError`] if there are no credentials; the call then fails with its kind, which is
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated) for one of [`CredentialError::provider`],
+    /// and is not repeated: a provider repeats by itself what may succeed later.
     async fn authorization(&self) -> Result<Authorization, CredentialError>;
 
     /// Notes that the controller refused credentials that were sent. Returns true if the provider

@@ -9,9 +9,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use pravega_sdk_controller_client::Credentials;
-use pravega_sdk_types::{ErrorKind, Outcome};
+use pravega_sdk_controller_client::{
+    Authorization, Controller as _, ControllerClient, ControllerConfig, CredentialError,
+    CredentialProvider, Credentials,
+};
+use pravega_sdk_types::{ErrorKind, Failure, Outcome, Scope};
 use secrecy::ExposeSecret as _;
 
 /// A token that was issued some time ago, with a number.
@@ -107,6 +111,31 @@ async fn a_function_that_fails_is_unauthenticated_and_a_token_is_never_shown() {
     let (credentials, _) = counted(|_| "canary".to_owned());
     let header = credentials.authorization().await.unwrap();
     assert!(!format!("{credentials:?} {header:?}").contains("canary"));
+}
+
+/// A provider whose issuer is away, which counts how often it is asked.
+#[derive(Debug, Default)]
+struct Away(AtomicU32);
+
+#[async_trait]
+impl CredentialProvider for Away {
+    async fn authorization(&self) -> Result<Authorization, CredentialError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let detail = "the issuer is away";
+        Err(Failure::new(ErrorKind::Unavailable, Outcome::NotApplied, detail).into())
+    }
+}
+
+#[tokio::test]
+async fn a_call_without_credentials_has_the_kind_of_their_provider_and_is_not_repeated() {
+    let away = Arc::new(Away::default());
+    let config = ControllerConfig::new("tcp://localhost:1".parse().unwrap())
+        .with_credentials(Credentials::provider(Arc::<Away>::clone(&away)));
+    let client = ControllerClient::new(config).unwrap();
+    let error = client.scope_exists(&Scope::new("any").unwrap()).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::NotApplied));
+    assert!(format!("{error:?}").contains("the issuer is away"), "{error:?}");
+    assert_eq!((error.attempts(), away.0.load(Ordering::SeqCst)), (1, 1));
 }
 
 #[tokio::test]

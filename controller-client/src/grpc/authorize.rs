@@ -15,10 +15,11 @@ pub(super) struct Header(Option<(MetadataValue<Ascii>, Authorization)>);
 impl Header {
     /// Returns the header with the present credentials.
     pub(super) async fn present(credentials: &Credentials) -> Result<Self, ControllerError> {
+        // With the kind of the provider: its issuer may be away, which is no refusal.
         let header = credentials
             .authorization()
             .await
-            .map_err(|error| unauthenticated("the call has no credentials").with_source(error))?;
+            .map_err(|error| Failure::caused_by(error, "the call has no credentials"))?;
         let Some(authorization) = header else { return Ok(Self(None)) };
         let value = MetadataValue::try_from(authorization.header_value().expose_secret());
         let mut value =
