@@ -14,6 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tls", &["types"]),
     ("wire-protocol", &["types"]),
     ("controller-client", &["types", "proto", "tls"]),
+    ("identity", &["types", "tls", "controller-client"]),
     ("connection-pool", &["types", "probes"]),
     ("segment-client", &["types", "tls", "wire-protocol", "controller-client", "connection-pool"]),
     (
@@ -56,6 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "proto",
             "wire-protocol",
             "controller-client",
+            "identity",
             "connection-pool",
             "segment-client",
             "table-synchronizer",
@@ -84,6 +86,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "proto",
             "wire-protocol",
             "controller-client",
+            "identity",
             "connection-pool",
             "segment-client",
             "table-synchronizer",

@@ -1,0 +1,172 @@
+//! What an answer of the issuer means for the step that asked, or that there is none.
+
+use std::{fmt, time::Duration};
+
+use pravega_sdk_types::{ErrorKind, Failure, Outcome, Printable};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{
+    IdentityError,
+    answer::{Answer, Refusal, Unanswered},
+};
+
+/// A part of a fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The page that names the endpoint for tokens.
+    Discovery,
+    /// The token of the client.
+    Login,
+    /// The token with the permissions of the client.
+    Permissions,
+}
+
+/// What follows from a failure.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// The same request may succeed later, after this time at the earliest.
+    Repeat(IdentityError, Duration),
+    /// A repeat cannot help.
+    Final(IdentityError),
+}
+
+impl Part {
+    fn is_refused(self) -> &'static str {
+        match self {
+            Self::Discovery => "the issuer does not show its configuration",
+            Self::Login => "the issuer refuses the client or its secret",
+            Self::Permissions => "the issuer grants the client no permission",
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Discovery => "the configuration of the issuer",
+            Self::Login => "the login of the client",
+            Self::Permissions => "the request for permissions",
+        }
+    }
+}
+
+/// Judges an answer that is no success. Text of the issuer that repeats one of `secrets` is not
+/// shown.
+pub(super) fn refused(part: Part, answer: &Answer, secrets: &[&SecretString]) -> Verdict {
+    let status = answer.status;
+    let refusal = answer.refusal();
+    let reason = Reason { status, refusal: &refusal, secrets };
+    let of = |kind: ErrorKind, what: &dyn fmt::Display| {
+        IdentityError::of(kind, format_args!("{what}: {reason}"))
+    };
+    let (name, later) = (part.name(), answer.retry_after.unwrap_or_default());
+    match (part, status) {
+        (_, 429) => {
+            let error = of(ErrorKind::LimitReached, &"the issuer has had too many requests");
+            Verdict::Repeat(error, later)
+        }
+        (_, 408 | 425 | 500..=599) => {
+            let what = format_args!("the issuer fails at {name}");
+            Verdict::Repeat(of(ErrorKind::Unavailable, &what), later)
+        }
+        (_, 300..=399) => {
+            let target = answer.location.as_deref().unwrap_or_default();
+            let target = hidden(target, secrets);
+            let target = Printable::with_limit(&target, 200);
+            let what = format_args!(
+                "the issuer redirects {name} to \"{target}\", which is not followed: use the final \
+                 address"
+            );
+            Verdict::Final(of(ErrorKind::Protocol, &what))
+        }
+        (_, 404) => {
+            let what = format_args!("there is nothing at the address of {name}");
+            Verdict::Final(of(ErrorKind::NotFound, &what))
+        }
+        (Part::Permissions, 400) | (_, 403) => {
+            Verdict::Final(of(ErrorKind::PermissionDenied, &part.is_refused()))
+        }
+        (Part::Login, 400) if is_about_the_request(&refusal) => {
+            let what = "the issuer refuses the scope, the audience or the grant";
+            Verdict::Final(of(ErrorKind::Config, &what))
+        }
+        (Part::Login, 400) | (_, 401) => {
+            Verdict::Final(of(ErrorKind::Unauthenticated, &part.is_refused()))
+        }
+        _ => {
+            let what = format_args!("the answer to {name} has an unexpected status");
+            Verdict::Final(of(ErrorKind::Protocol, &what))
+        }
+    }
+}
+
+/// Returns true if it is not the client that is refused, RFC 6749, 5.2, and RFC 8707, 2.
+fn is_about_the_request(refusal: &Refusal) -> bool {
+    let code = refusal.code().unwrap_or_default();
+    ["invalid_scope", "invalid_target", "invalid_request", "unsupported_grant_type"].contains(&code)
+}
+
+/// Judges that there is no answer.
+pub(super) fn unanswered(part: Part, failure: Unanswered) -> Verdict {
+    let of = |kind, detail: &dyn fmt::Display| Failure::new(kind, Outcome::NotApplied, detail);
+    let name = part.name();
+    let again = |failure: Failure| Verdict::Repeat(failure.into(), Duration::ZERO);
+    match failure {
+        Unanswered::Late(limit) => {
+            let seconds = limit.as_secs_f64();
+            let detail = format_args!("{name} has no answer within {seconds:.1} s");
+            again(of(ErrorKind::Timeout, &detail))
+        }
+        Unanswered::Unreachable(error) => {
+            again(of(ErrorKind::Unreachable, &UNREACHABLE).with_source(error))
+        }
+        Unanswered::Insecure(error) if error.kind() == ErrorKind::ConnectionLost => {
+            again(of(ErrorKind::Unreachable, &UNREACHABLE).with_source(error))
+        }
+        Unanswered::Insecure(error) => {
+            Verdict::Final(Failure::caused_by(error, UNREACHABLE).into())
+        }
+        Unanswered::Lost(reason) => {
+            let detail = format_args!("the connection ended before the answer: {reason}");
+            again(of(ErrorKind::ConnectionLost, &detail))
+        }
+        Unanswered::TooLong => {
+            let limit = crate::answer::MAX_LEN;
+            let detail = format_args!("the answer to {name} is longer than {limit} bytes");
+            Verdict::Final(of(ErrorKind::Protocol, &detail).into())
+        }
+        Unanswered::NotHttp(reason) => {
+            let detail = format_args!("the answer to {name} is not HTTP: {reason}");
+            Verdict::Final(of(ErrorKind::Protocol, &detail).into())
+        }
+        Unanswered::NotSent => {
+            let detail = format_args!("{name} has a character that cannot be sent");
+            Verdict::Final(of(ErrorKind::Config, &detail).into())
+        }
+    }
+}
+
+const UNREACHABLE: &str = "the issuer cannot be reached";
+
+/// A status with what the issuer says about it.
+struct Reason<'a> {
+    status: u16,
+    refusal: &'a Refusal,
+    secrets: &'a [&'a SecretString],
+}
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "status {}", self.status)?;
+        for text in [self.refusal.code(), self.refusal.description()].into_iter().flatten() {
+            write!(f, ", {}", Printable::with_limit(&hidden(text, self.secrets), 300))?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes secrets from a text of the issuer.
+fn hidden(text: &str, secrets: &[&SecretString]) -> String {
+    let shown = secrets.iter().map(|secret| secret.expose_secret());
+    shown
+        .filter(|secret| !secret.is_empty())
+        .fold(text.to_owned(), |text, secret| text.replace(secret, "[REDACTED]"))
+}

@@ -1,0 +1,8 @@
+//! Tokens of an issuer that answers as each test says.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod faults;
+mod issuer;
+mod renewal;
+mod requests;
+mod tls;
