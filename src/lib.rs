@@ -50,6 +50,7 @@
 //! | share entries that many clients change and agree on | [`table_synchronizer::TableSynchronizer`] |
 //! | agree on a state with Java's clients too | [`table_synchronizer::StateSynchronizer`] |
 //! | extend a log on the condition that all of it is known | [`table_synchronizer::RevisionedStream`] |
+//! | log in at Keycloak or an OpenID Connect issuer (feature `identity`) | `identity` |
 //! | run a server in the same process (feature `embedded`) | `embedded()` |
 //!
 //! Names and numbers of the domain are in [`types`], the calls to the controller in
@@ -71,6 +72,9 @@ pub use pravega_sdk_client_factory::{
     types, wire_protocol,
 };
 pub use types::{Classified, ErrorKind, Outcome, StreamPosition, Timestamp};
+
+#[cfg(feature = "identity")]
+pub use pravega_sdk_client_factory::identity;
 
 #[cfg(feature = "embedded")]
 pub mod embedded;

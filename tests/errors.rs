@@ -107,6 +107,16 @@ fn every_public_error_has_a_kind_and_an_outcome() {
     shape::<FactoryError>();
 }
 
+/// Lists every public error type of issuers.
+#[cfg(feature = "identity")]
+#[test]
+fn every_public_error_of_an_issuer_has_a_kind_and_an_outcome() {
+    use pravega_sdk::identity::{IdentityError, Keycloak};
+
+    shape::<IdentityError>();
+    check(&Keycloak::from_json("{}").unwrap_err(), ErrorKind::Config);
+}
+
 /// Lists every public error type of the embedded server.
 #[cfg(feature = "embedded")]
 #[test]

@@ -64,6 +64,23 @@ fn credentials_and_settings_do_not_show_the_password() {
     hides_all(&EmbeddedServer::builder().with_account(USER, PASSWORD), &secrets);
 }
 
+#[cfg(feature = "identity")]
+#[test]
+fn clients_of_issuers_do_not_show_their_secret() {
+    use pravega_sdk::identity::{Keycloak, OpenId};
+
+    let encoded = BASE64_STANDARD.encode(format!("{USER}:{PASSWORD}"));
+    let secrets = [PASSWORD, encoded.as_str()];
+    let keycloak = Keycloak::new("http://localhost:1", "realm", USER, PASSWORD).unwrap();
+    hides_all(&keycloak, &secrets);
+    let client = OpenId::new("http://localhost:1", USER, PASSWORD).unwrap();
+    hides_all(&client, &secrets);
+    hides_all(&keycloak.clone().credentials().unwrap(), &secrets);
+    hides_all(&client.credentials().unwrap(), &secrets);
+    let config = ClientConfig::from_url("tcp://localhost:1").unwrap();
+    hides_all(&config.with_keycloak(keycloak).unwrap(), &secrets);
+}
+
 #[tokio::test]
 async fn clients_and_servers_show_neither_passwords_nor_tokens_nor_events() {
     let builder = EmbeddedServer::builder().with_account(USER, PASSWORD);

@@ -7,6 +7,8 @@ use pravega_sdk_segment_client::StoreConfig;
 use pravega_sdk_tls::{TlsConfig, TlsConnector};
 use pravega_sdk_types::RetryPolicy;
 
+#[cfg(feature = "identity")]
+use crate::credentials::issuer_tls;
 use crate::{FactoryError, Source, TlsMode, setting::Sourced};
 
 /// The configuration of a client: set by a setter, in the query of the URL, or in the environment,
@@ -17,6 +19,7 @@ use crate::{FactoryError, Source, TlsMode, setting::Sourced};
 /// | the URL itself | `PRAVEGA_CONTROLLER_URI` | `tcp://localhost:9090` |
 /// | – | `PRAVEGA_AUTH_METHOD` and `PRAVEGA_AUTH_TOKEN`, or those that Java's client reads, `pravega_client_auth_method` and `pravega_client_auth_token` | no credentials |
 /// | – | `PRAVEGA_USER` and `PRAVEGA_PASSWORD` | no credentials |
+/// | – | with the feature `identity`: `KEYCLOAK_SERVICE_ACCOUNT_FILE`, as Java's client of Keycloak reads it, or `pravega_client_auth_keycloak`: the file with the adapter configuration of a client of Keycloak | no credentials |
 /// | `tls_to_controller`, `tls_to_segment_store` | `PRAVEGA_TLS_TO_CONTROLLER`, `PRAVEGA_TLS_TO_SEGMENT_STORE` | `auto`: the scheme decides |
 /// | `trust_store` | `PRAVEGA_TRUST_STORE` | the system's certificates |
 /// | `client_certificate`, `client_key` | `PRAVEGA_CLIENT_CERTIFICATE`, `PRAVEGA_CLIENT_KEY` | no certificate; the key in the certificate's file |
@@ -103,6 +106,36 @@ impl ClientConfig {
     pub fn with_credentials(mut self, credentials: Credentials) -> Self {
         self.credentials.set(credentials, Source::Setter);
         self
+    }
+
+    /// Sets credentials with tokens of a client of Keycloak. Connections to Keycloak trust the
+    /// system's certificates and those of the trust store that is set so far, whatever the TLS
+    /// settings of `keycloak` are: with others use
+    /// [`Keycloak::credentials`](pravega_sdk_identity::Keycloak::credentials).
+    ///
+    /// # Errors
+    ///
+    /// [`FactoryError`] if the configuration, or the trust store, cannot be used.
+    #[cfg(feature = "identity")]
+    pub fn with_keycloak(
+        self,
+        keycloak: pravega_sdk_identity::Keycloak,
+    ) -> Result<Self, FactoryError> {
+        let tls = issuer_tls(self.trust_store.value.as_deref());
+        let credentials = keycloak.with_tls(tls).credentials().map_err(FactoryError::identity)?;
+        Ok(self.with_credentials(credentials))
+    }
+
+    /// As [`Self::with_keycloak`], of a client of an issuer of OpenID Connect.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::with_keycloak`].
+    #[cfg(feature = "identity")]
+    pub fn with_open_id(self, client: pravega_sdk_identity::OpenId) -> Result<Self, FactoryError> {
+        let tls = issuer_tls(self.trust_store.value.as_deref());
+        let credentials = client.with_tls(tls).credentials().map_err(FactoryError::identity)?;
+        Ok(self.with_credentials(credentials))
     }
 
     /// Sets whether connections to controllers use TLS. Default: [`TlsMode::Auto`].

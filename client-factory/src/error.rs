@@ -1,9 +1,9 @@
 //! Errors from configuring or creating a client.
 
-use std::fmt;
+use std::{error::Error as _, fmt, iter::successors};
 
 use pravega_sdk_connection_pool::ClaimError;
-use pravega_sdk_controller_client::ControllerError;
+use pravega_sdk_controller_client::{ControllerError, CredentialError};
 use pravega_sdk_tls::TlsError;
 use pravega_sdk_types::{ErrorKind, Failure, Outcome, Printable, Wording, error_type};
 
@@ -34,6 +34,15 @@ impl FactoryError {
         }
     }
 
+    /// Credentials of an issuer that cannot be used.
+    #[cfg(feature = "identity")]
+    pub(crate) fn identity(error: pravega_sdk_identity::IdentityError) -> Self {
+        let detail = "those of the issuer cannot be used";
+        Self::config("credentials", detail)
+            .map(|failure| failure.with_kind(error.kind()))
+            .with_source(error)
+    }
+
     pub(crate) fn unknown_setting(name: &str, known: &str) -> Self {
         let name = Printable::with_limit(name, 60);
         let detail = format!("there is no setting \"{name}\"; known are {known}");
@@ -42,7 +51,10 @@ impl FactoryError {
 
     /// A first call that failed.
     pub(crate) fn unreachable(uri: &str, error: ControllerError) -> Self {
+        let mut causes = successors(error.source(), |cause| (*cause).source());
         let detail = match error.kind() {
+            // That of their provider, before any controller was asked.
+            _ if causes.any(|cause| cause.is::<CredentialError>()) => "there are no credentials",
             ErrorKind::Unauthenticated => "the controller refuses the credentials",
             _ => "no controller answers",
         };

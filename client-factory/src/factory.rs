@@ -545,6 +545,7 @@ fn controller_of(config: &ClientConfig) -> Result<ControllerClient, FactoryError
 
 #[cfg(test)]
 mod tests {
+    use pravega_sdk_controller_client::Credentials;
     use pravega_sdk_types::{ErrorKind, Scope};
 
     use super::*;
@@ -570,6 +571,16 @@ mod tests {
         assert_eq!(error.to_string(), "connecting to tcp://127.0.0.1:1: no controller answers");
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains("at 127.0.0.1:1 (2 attempts)"), "{source}");
+    }
+
+    #[tokio::test]
+    async fn connecting_without_credentials_does_not_blame_a_controller() {
+        let failing = Credentials::bearer_from(|| async { Err::<String, _>("the issuer is away") });
+        let config = ClientConfig::from_url("tcp://127.0.0.1:1").unwrap();
+        let connecting = ClientFactory::connect_with(config.with_credentials(failing));
+        let error = connecting.await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+        assert_eq!(error.to_string(), "connecting to tcp://127.0.0.1:1: there are no credentials");
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@
 
 mod backends;
 mod config;
+mod credentials;
 mod error;
 mod factory;
 mod group_readers;
@@ -49,6 +50,10 @@ pub use pravega_sdk_segment_client as segment_client;
 pub use pravega_sdk_table_synchronizer as table_synchronizer;
 pub use pravega_sdk_types as types;
 pub use pravega_sdk_wire_protocol as wire_protocol;
+
+/// Credentials from Keycloak or an issuer of OpenID Connect.
+#[cfg(feature = "identity")]
+pub use pravega_sdk_identity as identity;
 
 /// Settings and errors of TLS.
 pub mod tls {

@@ -1,9 +1,10 @@
 //! Reading a configuration from a URL and the environment, and showing it.
 
 use percent_encoding::percent_decode_str;
-use pravega_sdk_controller_client::Credentials;
 
-use crate::{ClientConfig, FactoryError, Setting, Source, setting::Sourced, settings::KNOBS};
+use crate::{
+    ClientConfig, FactoryError, Setting, Source, credentials, setting::Sourced, settings::KNOBS,
+};
 
 /// The default of Java's client.
 const DEFAULT_URL: &str = "tcp://localhost:9090";
@@ -49,10 +50,12 @@ impl ClientConfig {
                 knob.apply(&mut config, &text, Source::Environment)?;
             }
         }
-        if let Some(credentials) = credentials_from(variable)? {
+        config.apply_query(query)?;
+        // After the trust store, which those of an issuer may need.
+        let trust_store = config.trust_store.value.as_deref();
+        if let Some(credentials) = credentials::from_environment(variable, trust_store)? {
             config.credentials.set(credentials, Source::Environment);
         }
-        config.apply_query(query)?;
         Ok(config)
     }
 
@@ -93,42 +96,6 @@ impl ClientConfig {
         }
         Ok(())
     }
-}
-
-/// Reads the credentials in the environment: those of the SDK, or those of Java's client.
-fn credentials_from(
-    variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<Option<Credentials>, FactoryError> {
-    let pairs = [
-        ("PRAVEGA_AUTH_METHOD", "PRAVEGA_AUTH_TOKEN"),
-        ("pravega_client_auth_method", "pravega_client_auth_token"),
-        ("PRAVEGA_USER", "PRAVEGA_PASSWORD"),
-    ];
-    for (first, second) in pairs {
-        let credentials = match (variable(first), variable(second)) {
-            (None, None) => continue,
-            (Some(_), None) => {
-                return Err(FactoryError::config(
-                    "credentials",
-                    format!("{first} is set, {second} is not"),
-                ));
-            }
-            (None, Some(_)) => {
-                return Err(FactoryError::config(
-                    "credentials",
-                    format!("{second} is set, {first} is not"),
-                ));
-            }
-            (Some(user), Some(password)) if first == "PRAVEGA_USER" => {
-                Credentials::basic(&user, &password)
-            }
-            (Some(method), Some(token)) => Credentials::custom(method, token),
-        };
-        return credentials.map(Some).map_err(|error| {
-            FactoryError::config("credentials", "they cannot be sent").with_source(error)
-        });
-    }
-    Ok(None)
 }
 
 #[cfg(test)]
@@ -181,17 +148,6 @@ mod tests {
         assert_eq!(error("tcp://h:1?tls_to_controller=maybe").setting(), Some("tls_to_controller"));
         assert!(error("tcp://h:1?speed=9").to_string().contains("there is no setting \"speed\""));
         assert_eq!(error("http://h:1").setting(), Some("url"));
-    }
-
-    #[test]
-    fn credentials_come_from_the_environment_and_a_missing_half_is_named() {
-        let config = read(None, &[("PRAVEGA_USER", "u"), ("PRAVEGA_PASSWORD", "hunter2")]).unwrap();
-        assert_eq!(shown(&config, "credentials"), ("Basic".to_owned(), Source::Environment));
-        assert!(!format!("{config:?}{:?}", config.settings()).contains("hunter2"));
-        let java = [("pravega_client_auth_method", "Bearer"), ("pravega_client_auth_token", "t")];
-        assert_eq!(shown(&read(None, &java).unwrap(), "credentials").0, "Bearer");
-        let half = read(None, &[("PRAVEGA_USER", "u")]).unwrap_err();
-        assert!(half.to_string().contains("PRAVEGA_PASSWORD is not"), "{half}");
     }
 
     #[test]

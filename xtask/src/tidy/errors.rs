@@ -21,6 +21,7 @@ const PUBLIC: &[&str] = &[
     "tls",
     "connection-pool",
     "controller-client",
+    "identity",
     "segment-client",
     "table-synchronizer",
     "event-stream",
