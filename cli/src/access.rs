@@ -7,9 +7,12 @@ use std::{
 };
 
 use clap::Args;
-use pravega_sdk::{ClientConfig, controller_client::Credentials};
+use pravega_sdk::{ClientConfig, controller_client::Credentials, identity::Keycloak};
 
-use crate::failure::{Failure, Result};
+use crate::{
+    failure::{Failure, Result},
+    limits::Limits,
+};
 
 /// Certificates and credentials of the command line. They win over the URL and the environment.
 #[derive(Debug, Args)]
@@ -40,11 +43,16 @@ pub(crate) struct Access {
     /// before a token expires
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
+
+    /// File with the adapter configuration of a client of Keycloak (keycloak.json); only its owner
+    /// may read it. Keycloak's certificate may be one of the system, or of --ca
+    #[arg(long, global = true, value_name = "FILE")]
+    keycloak_file: Option<PathBuf>,
 }
 
 impl Access {
     /// Sets what the options say.
-    pub(crate) fn apply(&self, mut config: ClientConfig) -> Result<ClientConfig> {
+    pub(crate) fn apply(&self, mut config: ClientConfig, limits: Limits) -> Result<ClientConfig> {
         if let Some(path) = &self.ca {
             config = config.with_trust_store(path);
         }
@@ -55,10 +63,30 @@ impl Access {
             }
             (None, Some(_)) => return Err(Failure::usage("--key needs --cert")),
         }
-        Ok(match self.credentials()? {
-            Some(credentials) => config.with_credentials(credentials),
-            None => config,
-        })
+        match (self.credentials()?, &self.keycloak_file) {
+            (Some(credentials), None) => Ok(config.with_credentials(credentials)),
+            (None, Some(path)) => Self::keycloak(config, path, limits),
+            (None, None) => Ok(config),
+            (Some(_), Some(_)) => {
+                let other = if self.user.is_some() { "--user" } else { "--token-file" };
+                let text = format!("--keycloak-file cannot be combined with {other}");
+                Err(Failure::usage(text))
+            }
+        }
+    }
+
+    /// Logs in at Keycloak when a token is needed.
+    fn keycloak(config: ClientConfig, path: &Path, limits: Limits) -> Result<ClientConfig> {
+        let json = read(path).map_err(Failure::usage)?;
+        let keycloak = Keycloak::from_json(&json).map_err(|error| {
+            let error = Failure::from(error);
+            Failure::usage(format_args!("{} cannot be used: {error}", path.display()))
+        })?;
+        let keycloak = match limits.login() {
+            Some(limit) => keycloak.with_timeout(limit),
+            None => keycloak,
+        };
+        Ok(config.with_keycloak(keycloak)?)
     }
 
     fn credentials(&self) -> Result<Option<Credentials>> {
@@ -89,18 +117,23 @@ impl Access {
 /// A limit far above real secrets.
 const MAX_LEN: u64 = 1 << 20;
 
-/// Reads a secret. Its text is in no error.
+/// Reads a secret of one line. Its text is in no error.
 fn first_line(path: &Path) -> std::result::Result<String, String> {
+    match read(path)?.lines().next() {
+        Some(line) if !line.is_empty() => Ok(line.to_owned()),
+        _ => Err(format!("the first line of {} is empty", path.display())),
+    }
+}
+
+/// Reads a file with a secret.
+fn read(path: &Path) -> std::result::Result<String, String> {
     let shown = path.display();
     let unreadable = |reason: &dyn std::fmt::Display| format!("{shown} cannot be read: {reason}");
     let file = fs::File::open(path).map_err(|error| unreadable(&error))?;
     check_mode(path, &file.metadata().map_err(|error| unreadable(&error))?)?;
     let mut text = String::new();
     file.take(MAX_LEN).read_to_string(&mut text).map_err(|error| unreadable(&error))?;
-    match text.lines().next() {
-        Some(line) if !line.is_empty() => Ok(line.to_owned()),
-        _ => Err(format!("the first line of {shown} is empty")),
-    }
+    Ok(text)
 }
 
 /// Refuses a file that other users can read. A pipe or a terminal is no file.

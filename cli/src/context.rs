@@ -29,7 +29,7 @@ impl Context {
 
     /// The settings of the command line, the URL and the environment.
     pub(crate) fn config(&self) -> Result<ClientConfig> {
-        self.access.apply(ClientConfig::from_url(&self.url)?)
+        self.access.apply(ClientConfig::from_url(&self.url)?, self.limits)
     }
 
     /// Creates a client for the cluster. A person waits at the terminal, so it retries fewer times

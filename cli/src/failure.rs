@@ -128,8 +128,8 @@ fn hint(kind: ErrorKind) -> Option<&'static str> {
             "check the scheme (tcp or tls), --ca and --cert; `pravega doctor` checks step by step"
         }
         ErrorKind::Unauthenticated => {
-            "give --user and --password-file, or --token-file; or set PRAVEGA_USER and \
-             PRAVEGA_PASSWORD, or PRAVEGA_AUTH_METHOD and PRAVEGA_AUTH_TOKEN"
+            "give --user and --password-file, --token-file, or --keycloak-file; or set \
+             PRAVEGA_USER and PRAVEGA_PASSWORD, or PRAVEGA_AUTH_METHOD and PRAVEGA_AUTH_TOKEN"
         }
         ErrorKind::NotEmpty => "delete its content first, or use --recursive",
         _ => return None,

@@ -19,6 +19,8 @@ const WRITING: Duration = Duration::from_secs(120);
 const ASKING: Duration = Duration::from_secs(60);
 /// Time for connecting to a server, and for the exchange of versions.
 const CONNECTING: Duration = Duration::from_secs(5);
+/// The longest time for a login.
+const LOGIN: Duration = Duration::from_secs(9);
 /// Time that events in hand have at the end of the process.
 const ENDING: Duration = Duration::from_secs(10);
 
@@ -50,6 +52,12 @@ impl Limits {
             return config;
         }
         config.with_connect_timeout(request).with_handshake_timeout(request)
+    }
+
+    /// Time for the login at an issuer; `None` means its default. A call that waits for it fails
+    /// with its reason then.
+    pub(crate) fn login(self) -> Option<Duration> {
+        self.0.map(|timeout| (timeout / 2).min(LOGIN))
     }
 
     /// Limits reading events. An attempt that fails after this time is the last one.

@@ -44,8 +44,8 @@ pub(super) async fn call(client: &ClientFactory, checks: &mut Checks) -> bool {
                 (ErrorKind::Unauthenticated, _) if client.config().credentials().is_anonymous() => {
                     (
                         "authentication",
-                        "the cluster requires credentials: give --user and --password-file, or \
-                         --token-file",
+                        "the cluster requires credentials: give --user and --password-file, \
+                         --token-file, or --keycloak-file",
                     )
                 }
                 (ErrorKind::Unauthenticated, _) => {
