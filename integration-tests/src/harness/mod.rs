@@ -4,6 +4,7 @@
 //! embedded server. Both pass the same tests, so they behave in the same way.
 
 pub mod frames;
+pub mod issuer;
 pub mod lines;
 pub mod log;
 pub mod port;

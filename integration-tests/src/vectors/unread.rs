@@ -13,6 +13,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("rg_scenario", "name"),
     // Java's parser cannot read some of Java's texts; this one reads all.
     ("stream_cut", "textRoundTrips"),
+    // A port of the server that a client is, if it is one.
+    ("keycloak_exchange", "config.confidential-port"),
     // Servers verify tokens, clients do not.
     ("delegation_token", "signingKey"),
 ];
@@ -28,8 +30,7 @@ pub(super) fn fields(
     let kind = ["kind", "name"].iter().find_map(|name| line.get(*name)?.as_str()).unwrap_or(file);
     let mut paths = Vec::new();
     find_paths(&line, &mut Vec::new(), &mut paths);
-    let is_elsewhere =
-        |path: &[String]| matches!(path, [name] if ELSEWHERE.contains(&(kind, name.as_str())));
+    let is_elsewhere = |path: &[String]| ELSEWHERE.contains(&(kind, path.join(".").as_str()));
     let is_unread =
         |path: &&Vec<String>| !is_elsewhere(path) && changes(&line, path).iter().all(&passes);
     let unread = paths.iter().filter(is_unread);

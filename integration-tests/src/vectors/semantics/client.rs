@@ -9,6 +9,7 @@ use pravega_sdk_event_stream::TransactionConfig;
 use pravega_sdk_types::{Jitter, RetryPolicy};
 use secrecy::ExposeSecret as _;
 use serde_json::Value as Json;
+use tokio::runtime::Runtime;
 
 use crate::vectors::line::{list, number, same, text};
 
@@ -21,10 +22,14 @@ pub(super) fn ping_interval(line: &Json) -> Result<()> {
 
 pub(super) fn credentials(line: &Json, credentials: Credentials) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let header =
-        runtime.block_on(credentials.authorization())?.context("no header")?.header_value();
-    same("the header", header.expose_secret(), text(line, "header")?)?;
+    header(&runtime, &credentials, text(line, "header")?)?;
     same("the key of the header", "authorization", text(line, "metadataKey")?)
+}
+
+/// The header that credentials send is this one.
+pub(super) fn header(runtime: &Runtime, credentials: &Credentials, expected: &str) -> Result<()> {
+    let header = runtime.block_on(credentials.authorization())?.context("no header")?;
+    same("the header", header.header_value().expose_secret(), expected)
 }
 
 /// The parts of a token are those that the line shows, if it does.

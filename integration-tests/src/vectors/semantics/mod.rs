@@ -4,6 +4,7 @@ mod client;
 mod context;
 mod groups;
 mod hashes;
+mod identity;
 mod messages;
 mod names;
 mod stored;
@@ -122,6 +123,7 @@ fn check_value(kind: &str, line: &Json) -> Result<Verdict> {
             credentials(line, Credentials::basic(text(line, "user")?, text(line, "password")?)?)
         }
         "credentials_bearer" => credentials(line, Credentials::bearer(text(line, "token")?)?),
+        "keycloak_exchange" => identity::keycloak_exchange(line),
         "delegation_token" | "jwt_expiry" => {
             token_parts(line)?;
             let claims = DelegationToken::new(text(line, "token")?).claims();
