@@ -23,7 +23,7 @@ const HELP: &str = "\
 cargo xtask ci        check, test and, if Java and Maven are installed, interop
 cargo xtask check     formatting, clippy, docs, generated code, dependencies, tidy
 cargo xtask test      everything that needs only Rust
-cargo xtask interop   everything against real Pravega servers (needs Java 11 or newer, and Maven);
+cargo xtask interop   everything against real Pravega servers (needs Java 17 or newer, and Maven);
                       with `cluster` the tests that need several segment stores; they take 2 GB of
                       memory and a minute
 cargo xtask proto     generates the Rust code of Controller.proto; with --check compares it
@@ -181,7 +181,7 @@ fn examples(root: &Path) -> Result<()> {
 fn interop(root: &Path, suite: fn(&Path) -> Result<()>) -> Result<()> {
     let missing = pravega::missing_tools();
     if !missing.is_empty() {
-        bail!("{} not found; interop needs Java 11 or newer, and Maven", missing.join(" and "));
+        bail!("{} not found; interop needs Java 17 or newer, and Maven", missing.join(" and "));
     }
     suite(root)
 }

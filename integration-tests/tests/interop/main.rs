@@ -8,6 +8,7 @@ mod differential;
 mod expired_tokens;
 mod groups;
 mod java;
+mod keycloak;
 mod peers;
 mod program;
 mod secured;

@@ -6,6 +6,7 @@
 
 mod cluster;
 mod java;
+mod keycloak;
 mod readiness;
 mod standalone;
 
@@ -22,6 +23,7 @@ use anyhow::{Context as _, Result, bail};
 use self::{
     cluster::Cluster,
     java::jars,
+    keycloak::Keycloak,
     readiness::Tool,
     standalone::{Ports, Security, Standalone, Tls},
 };
@@ -115,7 +117,7 @@ pub(crate) fn missing_tools() -> Vec<&'static str> {
 }
 
 /// Runs the tests that need a real server: against a plain one, then against one with accounts, and
-/// one with TLS as well.
+/// one with TLS as well; then those that need a Keycloak.
 pub(crate) fn interop(root: &Path) -> Result<()> {
     let lib = jars(root)?;
     let build =
@@ -150,7 +152,11 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
         server.stop();
         tested?;
     }
-    Ok(())
+
+    let mut server = Keycloak::start(root, &work_folder(root, "keycloak"))?;
+    let tested = test(root, server.variables(), Module::interop("keycloak"), Output::Captured);
+    server.stop();
+    tested
 }
 
 /// Runs the tests that need several segment stores, against a durable cluster on separate ports.

@@ -66,16 +66,8 @@ impl Ports {
         health: 6061,
     };
 
-    /// Returns six free ports below those of outgoing connections on Linux, so that they are still
-    /// free when the server binds them.
     fn free() -> Result<Self> {
-        const FIRST: u16 = 21_000;
-        const CANDIDATES: u16 = 10_000;
-        // Concurrent runs begin at different candidates.
-        let start = (std::process::id() % u32::from(CANDIDATES)) as u16;
-        let mut free = (0..CANDIDATES)
-            .map(|next| FIRST + (start + next) % CANDIDATES)
-            .filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+        let mut free = free_ports();
         let mut next = || free.next().context("no port is free");
         Ok(Self {
             controller: next()?,
@@ -86,6 +78,18 @@ impl Ports {
             health: next()?,
         })
     }
+}
+
+/// Returns free ports below those of outgoing connections on Linux, so that they are still free
+/// when a server binds them.
+pub(super) fn free_ports() -> impl Iterator<Item = u16> {
+    const FIRST: u16 = 21_000;
+    const CANDIDATES: u16 = 10_000;
+    // Concurrent runs begin at different candidates.
+    let start = (std::process::id() % u32::from(CANDIDATES)) as u16;
+    (0..CANDIDATES)
+        .map(move |next| FIRST + (start + next) % CANDIDATES)
+        .filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
 }
 
 /// Whether a server has TLS.
