@@ -260,7 +260,7 @@ impl ServerBuilder {
     /// [`StartError::TokenKey`]: crate::StartError::TokenKey
     #[must_use]
     pub fn with_token_key(mut self, key: &[u8]) -> Self {
-        self.signing = Some(Signing::Given(TokenKey::new(key)));
+        self.signing = Some(Signing::Given(TokenKey::new(key).map(Box::new)));
         self
     }
 

@@ -236,6 +236,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "no runtime is here")]
     fn a_change_is_news_whatever_time_the_file_claims() {
         let folder = tempfile::tempdir().unwrap();
         let path = file_in(&folder, "one");

@@ -160,7 +160,7 @@ impl Identity {
                 break;
             }
             // Its accounts would be locked out, and their clients give up.
-            thread::sleep(LOOK);
+            rest(LOOK);
             news = file.news().transpose().unwrap_or(news);
         }
         match news.and_then(|[text]| all(&self.given, file.paths(), text)) {
@@ -246,6 +246,11 @@ impl Identity {
             found.map(|account| Arc::clone(account.rules())).ok_or(Refused::Unknown)
         })
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the thread is none of the runtime's workers")]
+fn rest(time: Duration) {
+    thread::sleep(time);
 }
 
 /// Returns an error if a client may not do what its call needs.
@@ -336,7 +341,7 @@ mod tests {
             std::fs::write(&file, half).unwrap();
             let (file, whole) = (file.clone(), whole.clone());
             let writing = thread::spawn(move || {
-                thread::sleep(LOOK / 4);
+                rest(LOOK / 4);
                 std::fs::write(file, whole).unwrap();
             });
             identity.refresh();

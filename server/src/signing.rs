@@ -13,7 +13,7 @@ use crate::configured::{Unusable, read_secret};
 #[derive(Clone)]
 pub(crate) enum Signing {
     /// From the program; what is wrong with it is reported when the server starts.
-    Given(Result<TokenKey, WeakKey>),
+    Given(Result<Box<TokenKey>, WeakKey>),
     File(PathBuf),
 }
 

@@ -271,7 +271,7 @@ impl ServerBuilder {
     async fn token_key(&self) -> Result<Option<TokenKey>, StartError> {
         match self.signing.clone() {
             None => Ok(None),
-            Some(Signing::Given(Ok(key))) => Ok(Some(key)),
+            Some(Signing::Given(Ok(key))) => Ok(Some(*key)),
             Some(Signing::Given(Err(weak))) => {
                 Err(StartError::TokenKey { reason: weak.to_string() })
             }

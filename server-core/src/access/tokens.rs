@@ -439,12 +439,12 @@ mod tests {
         let one = Access::with_key(&key("0123456789abcdef0123456789abcdef"), Millis(10_000));
         let two = Access::with_key(&key("0123456789abcdef0123456789abcdef"), Millis(99_000));
         let other = Access::with_key(&key("0123456789abcdef0123456789abcdeF"), Millis(10_000));
-        let token = one.issue("a", "b", all(Operation::Write), Millis(0));
+        let token = one.issue("a", "b", all(Operation::Write), Millis(0), None);
         let check = |access: &Access| {
             access.check_token(&token, Operation::Write, ["a/b/0"], |_| true, Millis(0))
         };
         assert_eq!(check(&two), Ok(Millis(10_000)));
-        assert_eq!(check(&other), Err(TokenRefusal::Refused));
+        assert_eq!(check(&other), Err(TokenRefusal::Revoked));
     }
 
     #[test]

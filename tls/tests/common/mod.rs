@@ -80,7 +80,7 @@ pub(crate) async fn with_fate(server: &Endpoint, fate: Fate) -> Endpoint {
                 match fate {
                     Fate::CutAfter(most) => piece = &mut piece[..len.min(most - sent)],
                     Fate::Changed(at) if (sent..sent + len).contains(&at) => {
-                        piece[at - sent] ^= 0x55
+                        piece[at - sent] ^= 0x55;
                     }
                     Fate::Changed(_) => {}
                 }
