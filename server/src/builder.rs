@@ -191,8 +191,8 @@ impl ServerBuilder {
     /// | `prn::/scope:S/reader-group:N` | a reader group, with its state: its readers need `READ` |
     /// | `prn::/scope:S/key-value-table:N` | a key-value table |
     ///
-    /// A rule that cannot be read allows nothing, and is logged when the server starts. Java takes a
-    /// pattern for a regular expression: one that has more of that than `.*` cannot be read here,
+    /// A rule that cannot be read allows nothing, and is logged when the server starts. Java takes
+    /// a pattern for a regular expression: one that has more of that than `.*` cannot be read here,
     /// so it may be meant for any resource, and the rules after it allow no more than it does.
     #[must_use]
     pub fn with_limited_account(mut self, user: &str, password: &str, rules: &str) -> Self {

@@ -99,7 +99,7 @@ impl<T, F: FnMut() -> Option<T> + Unpin> Future for Wait<'_, F> {
             return Poll::Ready(outcome);
         }
         self.register(cx.waker());
-        // What became durable before that woke nobody.
+        // What became durable before that has not woken it.
         (self.outcome)().map_or(Poll::Pending, Poll::Ready)
     }
 }

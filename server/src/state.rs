@@ -303,7 +303,7 @@ impl ServerState {
         lock(&self.lost).has(batch)
     }
 
-    /// Returns true if a client that writes so much, and has waited for so long, has to wait.
+    /// Returns true if a client that writes so much, and has waited for a time, has to wait.
     fn is_queue_full(&self, log: &LogHandle, writes: Writes, waited: Duration) -> bool {
         log.queued() >= self.disk_queue.limit(writes, waited, std::time::Instant::now())
     }

@@ -96,8 +96,8 @@ impl OpenedStorage {
         Ok(Self { disk, log, handle, machine, socket: None })
     }
 
-    /// Starts the threads of the log, and the task that wakes what waits for them, on the runtime of
-    /// the caller.
+    /// Starts the threads of the log, and the task that wakes what waits for them, on the runtime
+    /// of the caller.
     pub(crate) fn start(self, clock: Clock) -> io::Result<(Arc<ServerState>, Storage)> {
         let Self { disk, log, handle, machine, .. } = self;
         let durable = watch::Sender::new(Durable::To(log.sequence));

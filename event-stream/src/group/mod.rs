@@ -13,8 +13,9 @@
 //! Where it is kept, [`GroupStorage`] says; in the group's stream, a Java reader and one of this
 //! client can be in the same group.
 //!
-//! *Architecture Invariant:* nothing but `beginning`, `deadline`, `liveness`, `reader`, `reader_group` and
-//! `store` reads a clock, draws random numbers or does I/O, and nothing in a `machine` of theirs.
+//! *Architecture Invariant:* nothing but `beginning`, `deadline`, `liveness`, `reader`,
+//! `reader_group` and `store` reads a clock, draws random numbers or does I/O, and nothing in a
+//! `machine` of theirs.
 
 mod beginning;
 mod deadline;

@@ -145,7 +145,7 @@ impl Access {
         let (claimed, is_signed) = self.claimed(token).ok_or(TokenRefusal::Refused)?;
         match is_signed {
             true => Ok(claimed),
-            // Nothing is allowed by it, whoever made it.
+            // Nothing is allowed by it.
             false if claimed.issuer != self.issuer => Err(TokenRefusal::Revoked),
             false => Err(TokenRefusal::Refused),
         }

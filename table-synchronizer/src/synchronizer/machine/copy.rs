@@ -30,8 +30,8 @@ const MAX_RECEIPTS: usize = 2 * KEPT_RECEIPTS;
 /// a client that only reads would hold those of all writers that have ever been.
 const KNOWN_RECEIPTS: usize = 16 * KEPT_RECEIPTS;
 
-/// The number of changed entries that are known. A client that looks at them less often looks at all
-/// entries.
+/// The number of changed entries that are known. A client that looks at them less often looks at
+/// all entries.
 const MAX_LOG: usize = 1024;
 
 /// An entry that is known.
@@ -411,9 +411,9 @@ impl LocalCopy {
     }
 }
 
-/// Returns true if the version of a key that is found cannot be in a table of which all changes up to
-/// `start` were applied, and in which the key had a known version before it was searched: the server
-/// has restored an earlier state of the table.
+/// Returns true if the version of a key that is found cannot be in a table of which all changes up
+/// to `start` were applied, and in which the key had a known version before it was searched: the
+/// server has restored an earlier state of the table.
 pub(crate) fn is_restored(known: Option<Version>, found: Option<Version>, start: Offset) -> bool {
     known.zip(found).is_some_and(|(known, found)| {
         found < known || (found > known && Offset(found.get()) < start)

@@ -35,8 +35,8 @@
 //!     └ page, items, names, head, key    bytes
 //! ```
 //!
-//! Only the pages that a change is about are decoded and encoded, so its cost does not grow with the
-//! state.
+//! Only the pages that a change is about are decoded and encoded, so its cost does not grow with
+//! the state.
 
 mod changes;
 mod draft;

@@ -480,7 +480,7 @@ proptest! {
                 true => client.stage(&table, &[GroupUpdate::Init(init(90))]),
                 false => client.stage(&table, &updates),
             };
-            if let Ok(changes) = staged.map_err(drop).and_then(|it| is_made.then_some(it).ok_or(())) {
+            if let Some(changes) = staged.ok().filter(|_| is_made) {
                 table.apply(changes);
             }
         }
