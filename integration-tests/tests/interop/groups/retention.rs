@@ -7,8 +7,8 @@ use pravega_sdk_event_stream::{codec::Utf8, group::ReaderGroup};
 use pravega_sdk_integration_tests::harness::{FAR, eventually};
 use pravega_sdk_server::EmbeddedServer;
 use pravega_sdk_types::{
-    BoundedCut, GroupRetention, Offset, ReaderGroupConfiguration, RetentionPolicy, ScalingPolicy,
-    ScopedReaderGroup, ScopedStream, SegmentId, SegmentOffset, StreamConfiguration,
+    GroupRetention, Offset, ReaderGroupConfiguration, RetentionPolicy, ScopedReaderGroup,
+    ScopedStream, SegmentId, SegmentOffset, StreamConfiguration,
 };
 
 use super::{
@@ -22,8 +22,6 @@ const ROUND: Duration = Duration::from_secs(31 * 60);
 const REFRESH: &str = "200";
 /// Automatic checkpoints are further apart than the test is long.
 const INTERVAL: Duration = Duration::from_secs(3600);
-/// Events of these keys are in both segments of a stream of two.
-const KEYS: i64 = 23;
 /// The length of an event with its header.
 const EVENT: i64 = 20;
 
@@ -39,32 +37,17 @@ struct Place {
 impl Place {
     /// Starts a server whose clock the test moves, and creates a group with each client.
     async fn new() -> Self {
-        Self::with_groups(1, ["theirs", "ours"]).await
-    }
-
-    /// Starts a server whose clock the test moves, and one group for both clients, which Java's
-    /// creates. The stream has two segments.
-    async fn shared() -> Self {
-        Self::with_groups(2, ["both"; 2]).await
-    }
-
-    /// Creates the first group with Java's client, and the second with this one unless it is the
-    /// same.
-    async fn with_groups(segments: u32, [theirs, ours]: [&str; 2]) -> Self {
         let server = EmbeddedServer::builder().with_standing_clock().start().await.unwrap();
         let factory = ClientFactory::new(ClientConfig::from_url(&server.url()).unwrap()).unwrap();
         let stream: ScopedStream = "kept/events".parse().unwrap();
         let controller = factory.controller();
         controller.create_scope(stream.scope()).await.unwrap();
         let policy = RetentionPolicy::BySize { min_bytes: 10, max_bytes: None };
-        let configuration = StreamConfiguration::default()
-            .with_scaling(ScalingPolicy::fixed(segments))
-            .with_retention(policy)
-            .unwrap();
+        let configuration = StreamConfiguration::default().with_retention(policy).unwrap();
         controller.create_stream(&stream, &configuration).await.unwrap();
         let java = Java::start_for(stream.scope(), &server.url());
 
-        let theirs = ScopedReaderGroup::new(stream.scope().clone(), theirs.parse().unwrap());
+        let theirs = ScopedReaderGroup::new(stream.scope().clone(), "theirs".parse().unwrap());
         let retention = "AUTOMATIC_RELEASE_AT_LAST_CHECKPOINT";
         let interval = INTERVAL.as_millis().to_string();
         let name = stream.stream().as_str();
@@ -74,16 +57,13 @@ impl Place {
         let found = theirs.configuration().await.unwrap();
         assert_eq!(found.retention(), GroupRetention::AutomaticReleaseAtLastCheckpoint);
 
-        let ours = ScopedReaderGroup::new(stream.scope().clone(), ours.parse().unwrap());
+        let ours = ScopedReaderGroup::new(stream.scope().clone(), "ours".parse().unwrap());
         let configuration = ReaderGroupConfiguration::new([stream.clone()])
             .unwrap()
             .with_refresh_interval(Duration::from_millis(200))
             .with_automatic_checkpoint_interval(Some(INTERVAL))
             .with_retention(GroupRetention::AutomaticReleaseAtLastCheckpoint);
-        let ours = match ours == *theirs.group() {
-            true => theirs.clone(),
-            false => factory.create_reader_group(&ours, &configuration).await.unwrap().0,
-        };
+        let (ours, _) = factory.create_reader_group(&ours, &configuration).await.unwrap();
         Self { server, factory, stream, java, groups: [theirs, ours] }
     }
 
@@ -98,8 +78,7 @@ impl Place {
     async fn write(&self, numbers: std::ops::Range<i64>) {
         let writer = self.factory.event_writer(&self.stream, Utf8).await.unwrap();
         for number in numbers {
-            let key = format!("key-{}", number % KEYS);
-            writer.write(&key, &format!("{number:012}")).await.unwrap();
+            writer.write("key", &format!("{number:012}")).await.unwrap();
         }
         writer.close(FAR).await.into_result().unwrap();
     }
@@ -112,37 +91,9 @@ impl Place {
         group.checkpoint(name, FAR).await.unwrap();
     }
 
-    /// As [`checkpoint`](Self::checkpoint) of the group of both clients, when its readers have read
-    /// so many events together. Returns the cut.
-    async fn checkpoint_of_both(&self, logs: &[&Log], count: usize, name: &str) -> BoundedCut {
-        eventually("the events are read", async || {
-            logs.iter().map(|log| log.events().len()).sum::<usize>() >= count
-        })
-        .await;
-        let checkpoint = self.groups[0].checkpoint(name, FAR).await.unwrap();
-        checkpoint.cut(&self.stream).cloned().expect("a cut of the stream")
-    }
-
-    async fn head_cut(&self) -> BoundedCut {
-        let batch = self.factory.batch_client(&self.stream).await.unwrap();
-        batch.head_cut().await.unwrap()
-    }
-
     async fn head(&self) -> Option<SegmentOffset> {
-        self.head_cut().await.offset(SegmentId::from(0))
-    }
-
-    /// Lets rounds of retention pass until the stream begins at a cut, and some more.
-    async fn is_kept_from_cut(&self, wanted: &BoundedCut) {
-        eventually("the stream is truncated", async || {
-            self.server.advance_clock(ROUND).unwrap();
-            self.head_cut().await == *wanted
-        })
-        .await;
-        for _ in 0..3 {
-            self.server.advance_clock(ROUND).unwrap();
-            assert_eq!(self.head_cut().await, *wanted, "what the group has not read is kept");
-        }
+        let batch = self.factory.batch_client(&self.stream).await.unwrap();
+        batch.head_cut().await.unwrap().offset(SegmentId::from(0))
     }
 
     /// Lets rounds of retention pass until the stream begins at an event, and some more.
@@ -187,44 +138,4 @@ async fn what_the_slower_of_a_group_of_java_and_one_of_this_client_has_not_read_
     assert_eq!(first, Some(format!("{:012}", 200)), "no event was truncated before it was read");
     rust.close().await;
     java.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_group_with_readers_of_both_clients_has_not_read_is_kept() {
-    let place = Place::shared().await;
-    let group = &place.groups[0];
-    let (java, rust) =
-        tokio::join!(place.join(Client::Java, "java"), place.join(Client::Rust, "rust"));
-    eventually("each reader has a segment", async || {
-        let readers = group.describe().await.unwrap().readers;
-        readers.len() == 2 && readers.iter().all(|reader| reader.segments.len() == 1)
-    })
-    .await;
-    place.write(0..100).await;
-    place.server.advance_clock(ROUND).unwrap();
-    // Either of them may be the one that completes it, and publishes the cut.
-    let both = place.checkpoint_of_both(&[&java.log, &rust.log], 100, "of both").await;
-    place.write(100..200).await;
-    place.is_kept_from_cut(&both).await;
-
-    let java = java.close().await;
-    let rust_alone = place.checkpoint_of_both(&[&java, &rust.log], 200, "of ours").await;
-    place.write(200..300).await;
-    place.is_kept_from_cut(&rust_alone).await;
-
-    // A reader of Java's client goes on where this one ends.
-    let next = place.join(Client::Java, "java-2").await;
-    let rust = rust.close().await;
-    let java_alone = place.checkpoint_of_both(&[&java, &rust, &next.log], 300, "of theirs").await;
-    place.write(300..400).await;
-    place.is_kept_from_cut(&java_alone).await;
-    eventually("all events are read", async || {
-        [&java, &rust, &next.log].iter().map(|log| log.events().len()).sum::<usize>() >= 400
-    })
-    .await;
-    let next = next.close().await;
-    let mut texts: Vec<String> = [&java, &rust, &next].iter().flat_map(|log| log.texts()).collect();
-    texts.sort_unstable();
-    let all: Vec<String> = (0..400).map(|number| format!("{number:012}")).collect();
-    assert_eq!(texts, all, "each event once, and none was truncated before it was read");
 }
