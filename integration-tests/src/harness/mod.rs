@@ -5,6 +5,7 @@
 
 pub mod frames;
 pub mod issuer;
+pub mod jwt;
 pub mod lines;
 pub mod log;
 pub mod port;

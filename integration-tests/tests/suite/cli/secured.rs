@@ -1,14 +1,18 @@
-//! `pravega dev` with TLS and accounts.
+//! `pravega dev` with TLS, accounts and tokens.
 
 use std::{
     collections::HashMap,
+    fs,
     io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Child, Command, Stdio},
 };
 
-use pravega_sdk_integration_tests::harness::tool::{binary, stderr, stdout};
+use pravega_sdk_integration_tests::harness::{
+    jwt::{AUDIENCE, Signer, claims, key_set},
+    tool::{binary, stderr, stdout},
+};
 
 /// A server, which ends with this.
 struct Server {
@@ -74,7 +78,7 @@ fn a_server_with_tls_and_accounts_tells_its_user_how_to_come_in() {
     let untrusted = run(&["PRAVEGA_AUTH_METHOD", "PRAVEGA_AUTH_TOKEN"], &["scope", "list"]);
     assert!(!untrusted.status.success(), "{}", stdout(&untrusted));
     for (file, mode) in [("pravega-accounts", 0o600), ("pravega-tls/server.key", 0o600)] {
-        let found = std::fs::metadata(folder.join(file)).unwrap().permissions().mode();
+        let found = fs::metadata(folder.join(file)).unwrap().permissions().mode();
         assert_eq!(found & 0o777, mode, "{file}");
     }
 
@@ -86,4 +90,46 @@ fn a_server_with_tls_and_accounts_tells_its_user_how_to_come_in() {
     list.env("PRAVEGA_AUTH_METHOD", "Basic").env("PRAVEGA_AUTH_TOKEN", token);
     let listed = list.args(["scope", "list"]).output().unwrap();
     assert!(listed.status.success(), "{}", stderr(&listed));
+}
+
+/// Starts a server with options; it ends with the result.
+fn start_with(folder: &Path, options: &[&str]) -> Server {
+    let mut command = Command::new(binary());
+    command.args(["dev", "--port", "0", "--rest-port", "0", "--auth"]).args(options);
+    command.current_dir(folder).stdout(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let told: Vec<String> =
+        lines.map(Result::unwrap).take_while(|line| !line.starts_with("try")).collect();
+    let url = told[0].split_whitespace().nth(1).unwrap().to_owned();
+    assert!(told.iter().any(|line| line.starts_with("jwt    tokens")), "{told:?}");
+    Server { process, url, settings: HashMap::new() }
+}
+
+#[test]
+fn a_server_lets_in_users_with_a_token_by_the_keys_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let signer = Signer::new("one");
+    fs::write(folder.join("keys.json"), key_set(&[&signer])).unwrap();
+    fs::write(folder.join("pravega-accounts"), "ann:*:prn::/,READ_UPDATE\n").unwrap();
+    let server = start_with(folder, &["--jwks", "keys.json", "--audience", AUDIENCE]);
+    let create = |token: &str, scope: &str| {
+        let file = folder.join("token");
+        fs::write(&file, token).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let mut command = Command::new(binary());
+        command.args(["--controller", &server.url, "--timeout", "20s", "--token-file"]);
+        command.arg(file).args(["scope", "create", scope]).output().unwrap()
+    };
+    let created = create(&signer.sign(&claims("ann")), "s");
+    assert!(created.status.success(), "{}", stderr(&created));
+    for (token, kind) in [
+        (signer.sign(&claims("bob")), "PermissionDenied"),
+        (Signer::new("one").sign(&claims("ann")), "Unauthenticated"),
+    ] {
+        let refused = create(&token, "t");
+        assert_eq!(refused.status.code(), Some(6), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains(kind), "{}", stderr(&refused));
+    }
 }

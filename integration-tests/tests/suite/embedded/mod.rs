@@ -1,5 +1,5 @@
 //! Features of the embedded server: a clock that tests move, limits, faults, a folder, REST,
-//! accounts, TLS.
+//! accounts, tokens, TLS.
 
 mod access;
 mod backup;
@@ -10,6 +10,7 @@ mod disk;
 mod faults;
 mod file_systems;
 mod folder;
+mod jwt;
 mod large;
 mod lifecycle;
 mod limits;
