@@ -51,6 +51,11 @@ pub(crate) struct Access {
 }
 
 impl Access {
+    /// The file of the certificates to trust.
+    pub(crate) fn ca(&self) -> Option<&Path> {
+        self.ca.as_deref()
+    }
+
     /// Sets what the options say.
     pub(crate) fn apply(&self, mut config: ClientConfig, limits: Limits) -> Result<ClientConfig> {
         if let Some(path) = &self.ca {

@@ -1,6 +1,6 @@
 //! What commands run with: the URL of the cluster, a client on demand, and the output.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use pravega_sdk::{ClientConfig, ClientFactory};
 
@@ -30,6 +30,11 @@ impl Context {
     /// The settings of the command line, the URL and the environment.
     pub(crate) fn config(&self) -> Result<ClientConfig> {
         self.access.apply(ClientConfig::from_url(&self.url)?, self.limits)
+    }
+
+    /// The file of the certificates to trust, if an option names it.
+    pub(crate) fn ca(&self) -> Option<&Path> {
+        self.access.ca()
     }
 
     /// Creates a client for the cluster. A person waits at the terminal, so it retries fewer times

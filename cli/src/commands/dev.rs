@@ -2,10 +2,11 @@
 
 mod check;
 mod security;
+mod tokens;
 
 use std::{
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use pravega_sdk::embedded::{EmbeddedServer, OpenProblem, StartError};
@@ -31,6 +32,7 @@ Examples:
   pravega dev
   pravega dev --port 19090 --dir data
   pravega dev --tls --auth
+  pravega dev --auth --realm https://id.example.com/realms/shop --audience pravega-controller
   pravega dev --check data
   pravega dev --salvage data data-new";
 
@@ -70,6 +72,8 @@ pub(crate) struct Arguments {
     /// not exist, it is made [default: a key of this process]
     #[arg(long, value_name = "FILE", requires = "auth")]
     token_key: Option<PathBuf>,
+    #[command(flatten)]
+    tokens: tokens::TokenArguments,
     /// Check every byte of a folder of --dir instead of starting a server, and change nothing. It
     /// tells which files are damaged and which segments have bytes there, and whether a server
     /// would start
@@ -77,7 +81,8 @@ pub(crate) struct Arguments {
         long,
         value_name = "FOLDER",
         conflicts_with_all = [
-            "dir", "port", "rest_port", "memory", "disk", "salvage", "tls", "auth", "token_key"
+            "dir", "port", "rest_port", "memory", "disk", "salvage", "tls", "auth", "token_key",
+            "realm", "jwks"
         ]
     )]
     check: Option<PathBuf>,
@@ -98,7 +103,9 @@ pub(crate) struct Arguments {
         long,
         num_args = 2,
         value_names = ["DIR", "NEW"],
-        conflicts_with_all = ["port", "rest_port", "dir", "memory", "tls", "auth", "token_key"]
+        conflicts_with_all = [
+            "port", "rest_port", "dir", "memory", "tls", "auth", "token_key", "realm", "jwks"
+        ]
     )]
     salvage: Option<Vec<PathBuf>>,
 }
@@ -132,6 +139,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     if let Some(folder) = arguments.check {
         return check::run(folder, context).await;
     }
+    let ca = context.ca().map(Path::to_owned);
     let output = &mut context.output;
     // As in Pravega, where it is 9091 beside 9090.
     let next_port =
@@ -153,6 +161,10 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     if let Some(file) = &arguments.token_key {
         builder = security::with_token_key(builder, file)?;
     }
+    let told = arguments.tokens.told();
+    if let Some(jwt) = arguments.tokens.accounts(arguments.auth.is_some(), ca.as_deref())? {
+        builder = builder.with_jwt_accounts(jwt);
+    }
     let (builder, secured) = Secured::prepare(builder, arguments.tls, arguments.auth)?;
     let server = builder.start().await.map_err(unusable)?;
     let stop = Stop::listen(|| status("shutting down; press Ctrl-C again to quit now"))?;
@@ -164,13 +176,14 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
         format!(
             "ready  {url}   {storage}\n\
              rest   {}://127.0.0.1:{}/v1/scopes\n\
-             {secured}\
+             {secured}{}\
              try    pravega{option} scope create demo\n       \
              pravega{option} stream create demo/hello\n       \
              echo hi | pravega{option} write demo/hello\n       \
              pravega{option} read demo/hello\n",
             secured.rest_scheme(),
-            server.rest_port().unwrap_or_default()
+            server.rest_port().unwrap_or_default(),
+            told.unwrap_or_default()
         )
         .as_bytes(),
     )?;
