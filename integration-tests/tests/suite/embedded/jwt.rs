@@ -213,18 +213,18 @@ async fn a_delegation_token_ends_with_the_token_that_it_was_issued_for() {
     let writer = factory.event_writer(&stream, Utf8).await.unwrap();
     writer.write("key", "0").await.unwrap();
     let before = server.connection_count();
-    server.advance_clock(Duration::from_secs(80));
+    server.advance_clock(Duration::from_secs(80)).unwrap();
     writer.write("key", "1").await.unwrap();
     assert_eq!(server.connection_count(), before);
     *set.0.lock().unwrap() = signer.sign(&claims("root"));
-    server.advance_clock(Duration::from_secs(12));
+    server.advance_clock(Duration::from_secs(12)).unwrap();
     let has_ended = async || server.connection_count() < before;
     eventually("the connection of the writer ends", has_ended).await;
     writer.write("key", "2").await.unwrap();
     assert_eq!(numbers(&factory, &stream).await, [0, 1, 2]);
 
     // Without another token no call is made any more.
-    server.advance_clock(Duration::from_secs(400));
+    server.advance_clock(Duration::from_secs(400)).unwrap();
     let refused = factory.controller().stream_exists(&stream).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unauthenticated);
 }
