@@ -215,9 +215,12 @@ impl JwtAccounts {
     /// Fails if a part is missing.
     pub(super) fn check(&self) -> Result<(), Unusable> {
         let Demands { audience, issuer, user_claim, .. } = &self.demands;
+        // What is wrong with the URL of a realm is said of that.
+        let is_url =
+            |issuer: &&String| matches!(&self.source, Source::Realm(url) if url == *issuer);
         let parts = [
             ("the audience", Some(audience)),
-            ("the issuer", issuer.as_ref()),
+            ("the issuer", issuer.as_ref().filter(|issuer| !is_url(issuer))),
             ("the claim of the user", Some(user_claim)),
         ];
         match parts.iter().find(|(_, value)| value.is_some_and(|value| value.is_empty())) {
