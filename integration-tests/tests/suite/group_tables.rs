@@ -190,30 +190,6 @@ async fn a_creator_that_ends_before_the_mark_leaves_nothing_in_the_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_of_a_creator_that_ended_before_the_mark_is_deleted_with_its_group() {
-    let (factory, stream, _) = group_in_table(1).await;
-    let other: ScopedReaderGroup = format!("{}/other", stream.scope()).parse().unwrap();
-    let first = configuration(&stream).with_identity(Uuid::new_v4(), Some(0));
-    let id = factory.controller().create_reader_group(&other, &first).await.unwrap().id();
-    let open_table = async |id: Uuid| {
-        let (context, config) = (factory.segment_context(), table_config(id));
-        TableSynchronizer::open(context, &other.state_table(), Raw, Raw, config).await.unwrap()
-    };
-    drop(open_table(id).await);
-    // A client that opens the group gives it its state, and knows of no table.
-    let opened = factory.reader_group(&other).await.unwrap();
-    assert_eq!(opened.storage(), GroupStorage::Stream);
-    assert!(has_table(&factory, &other, id).await);
-    assert_eq!(opened.delete().await.unwrap(), Deletion::Deleted);
-    assert!(!has_table(&factory, &other, id).await);
-    // So does a client that has only the name.
-    let id = factory.controller().create_reader_group(&other, &first).await.unwrap().id();
-    drop(open_table(id).await);
-    assert_eq!(factory.delete_reader_group(&other).await.unwrap(), Deletion::Deleted);
-    assert!(!has_table(&factory, &other, id).await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_creator_that_is_slower_than_the_deletion_of_its_group_leaves_no_table() {
     let (factory, stream, _) = group_in_table(1).await;
     let other: ScopedReaderGroup = format!("{}/other", stream.scope()).parse().unwrap();
@@ -276,45 +252,6 @@ async fn a_change_whose_reply_is_lost_is_made_once_and_is_in_the_copy() {
         let described = group.describe().await.unwrap();
         assert_eq!(described.unassigned.len(), 4 - lost as usize, "reply {lost}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_copy_follows_a_table_that_was_created_again_and_one_of_another_group_of_the_name() {
-    let (factory, stream, group) = group_in_table(1).await;
-    let (name, id) = (group.group().clone(), group.configuration().await.unwrap().id());
-    let context = factory.segment_context();
-    let mut store = GroupStore::open(context, &name, StateConfig::default()).await.unwrap();
-    store.fetch().await.unwrap();
-    let update = GroupUpdate::AddReader { reader: "one".into() };
-    store.change(|_, updates| updates.push(update.clone())).await.unwrap();
-    // The same entries in another table of the same segment: a copy of the state without a reader.
-    let open = async || {
-        let (context, config) = (factory.segment_context(), table_config(id));
-        TableSynchronizer::open(context, &name.state_table(), Raw, Raw, config).await.unwrap()
-    };
-    let entries: Vec<_> = open().await.state().entries().map(Result::unwrap).collect();
-    let context = factory.segment_context();
-    TableSynchronizer::delete(context, &name.state_table(), &table_config(id)).await.unwrap();
-    let missing = store.fetch().await.unwrap_err();
-    assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing}");
-    let restored = entries.iter().filter(|(key, _)| !key.ends_with(b"one"));
-    let restored: Vec<_> = restored.filter(|(key, _)| !key.ends_with(b"one\0\0\0\0")).collect();
-    let put = |table: &mut TableChanges<'_, Raw, Raw>| {
-        restored.iter().try_for_each(|(key, value)| table.put(key.clone(), value.clone()))
-    };
-    open().await.update(put).await.unwrap();
-    store.fetch().await.unwrap();
-    assert_eq!(store.state().unwrap().readers().len(), 0, "the state as it was restored");
-    store.change(|_, updates| updates.push(update.clone())).await.unwrap();
-    assert_eq!(store.state().unwrap().readers().len(), 1);
-
-    // A group of the same name has another table, and the copy is none of it.
-    assert_eq!(factory.delete_reader_group(&name).await.unwrap(), Deletion::Deleted);
-    let (_next, _) = create(&factory, &name, &stream).await;
-    let missing = store.fetch().await.unwrap_err();
-    assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing}");
-    let missing = store.change(|_, updates| updates.push(update.clone())).await.unwrap_err();
-    assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -441,4 +378,73 @@ async fn a_table_is_not_seen_in_its_scope_and_its_group_is() {
     let groups: Vec<_> = factory.reader_groups(stream.scope().clone()).collect().await;
     assert_eq!(groups.len(), 1);
     assert_eq!(groups[0].as_ref().unwrap(), group.group());
+}
+
+/// Tests in which tables of a name are created again, which run on the embedded server only.
+mod created_again {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_table_of_a_creator_that_ended_before_the_mark_is_deleted_with_its_group() {
+        let (factory, stream, _) = group_in_table(1).await;
+        let other: ScopedReaderGroup = format!("{}/other", stream.scope()).parse().unwrap();
+        let first = configuration(&stream).with_identity(Uuid::new_v4(), Some(0));
+        let id = factory.controller().create_reader_group(&other, &first).await.unwrap().id();
+        let open_table = async |id: Uuid| {
+            let (context, config) = (factory.segment_context(), table_config(id));
+            TableSynchronizer::open(context, &other.state_table(), Raw, Raw, config).await.unwrap()
+        };
+        drop(open_table(id).await);
+        // A client that opens the group gives it its state, and knows of no table.
+        let opened = factory.reader_group(&other).await.unwrap();
+        assert_eq!(opened.storage(), GroupStorage::Stream);
+        assert!(has_table(&factory, &other, id).await);
+        assert_eq!(opened.delete().await.unwrap(), Deletion::Deleted);
+        assert!(!has_table(&factory, &other, id).await);
+        // So does a client that has only the name.
+        let id = factory.controller().create_reader_group(&other, &first).await.unwrap().id();
+        drop(open_table(id).await);
+        assert_eq!(factory.delete_reader_group(&other).await.unwrap(), Deletion::Deleted);
+        assert!(!has_table(&factory, &other, id).await);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_copy_follows_a_table_that_was_created_again_and_one_of_another_group_of_the_name() {
+        let (factory, stream, group) = group_in_table(1).await;
+        let (name, id) = (group.group().clone(), group.configuration().await.unwrap().id());
+        let context = factory.segment_context();
+        let mut store = GroupStore::open(context, &name, StateConfig::default()).await.unwrap();
+        store.fetch().await.unwrap();
+        let update = GroupUpdate::AddReader { reader: "one".into() };
+        store.change(|_, updates| updates.push(update.clone())).await.unwrap();
+        // The same entries in another table of the same segment: a copy of the state without a
+        // reader.
+        let open = async || {
+            let (context, config) = (factory.segment_context(), table_config(id));
+            TableSynchronizer::open(context, &name.state_table(), Raw, Raw, config).await.unwrap()
+        };
+        let entries: Vec<_> = open().await.state().entries().map(Result::unwrap).collect();
+        let context = factory.segment_context();
+        TableSynchronizer::delete(context, &name.state_table(), &table_config(id)).await.unwrap();
+        let missing = store.fetch().await.unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing}");
+        let restored = entries.iter().filter(|(key, _)| !key.ends_with(b"one"));
+        let restored: Vec<_> = restored.filter(|(key, _)| !key.ends_with(b"one\0\0\0\0")).collect();
+        let put = |table: &mut TableChanges<'_, Raw, Raw>| {
+            restored.iter().try_for_each(|(key, value)| table.put(key.clone(), value.clone()))
+        };
+        open().await.update(put).await.unwrap();
+        store.fetch().await.unwrap();
+        assert_eq!(store.state().unwrap().readers().len(), 0, "the state as it was restored");
+        store.change(|_, updates| updates.push(update.clone())).await.unwrap();
+        assert_eq!(store.state().unwrap().readers().len(), 1);
+
+        // A group of the same name has another table, and the copy is none of it.
+        assert_eq!(factory.delete_reader_group(&name).await.unwrap(), Deletion::Deleted);
+        let (_next, _) = create(&factory, &name, &stream).await;
+        let missing = store.fetch().await.unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing}");
+        let missing = store.change(|_, updates| updates.push(update.clone())).await.unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing}");
+    }
 }

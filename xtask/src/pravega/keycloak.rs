@@ -133,7 +133,9 @@ fn answers(port: u16) -> bool {
     let ask = || {
         let mut socket = TcpStream::connect(("127.0.0.1", port))?;
         socket.set_read_timeout(Some(PROBE_LIMIT))?;
-        socket.write_all(b"GET /realms/master HTTP/1.0\r\n\r\n")?;
+        // Without a host it cannot tell its own address, and fails.
+        let request = "GET /realms/master HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n";
+        socket.write_all(request.as_bytes())?;
         let mut answer = String::new();
         socket.take(64).read_to_string(&mut answer)?;
         Ok::<_, std::io::Error>(answer)

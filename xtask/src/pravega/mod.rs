@@ -48,6 +48,9 @@ impl Module {
     }
 }
 
+/// The tests that create a table of a name again: a real server does so only after minutes.
+const CREATED_AGAIN: &str = "created_again::";
+
 /// Whether the output of tests that pass is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Output {
@@ -206,6 +209,9 @@ fn test(
         command
             .args(["test", "-p", "pravega-sdk-integration-tests", "--features", "interop"])
             .args(["--test", module.binary, "--", &filter]);
+        if !variables.is_empty() {
+            command.args(["--skip", CREATED_AGAIN]);
+        }
         command
     };
     // A filter that matches no test passes, so a renamed module would go unnoticed.

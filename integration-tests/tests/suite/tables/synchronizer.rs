@@ -516,38 +516,43 @@ async fn restore(factory: &ClientFactory, name: &ScopedKeyValueTable, entries: &
     table.put(puts).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_table_of_which_an_earlier_state_was_restored_is_read_again() {
-    let factory = factory().await;
-    // It is shorter than a client has read, or longer.
-    for count in [0, 60] {
-        let name = new_table(&factory).await;
-        let (mut one, mut other) = (open(&factory, &name).await, open(&factory, &name).await);
-        put(&mut one, "key", "early").await;
-        put(&mut other, "b", "early").await;
-        let backup = stored(&name).await;
-        for number in 0..40 {
-            put(&mut one, "key", &format!("late {number}")).await;
+/// Tests in which tables of a name are created again, which run on the embedded server only.
+mod created_again {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_table_of_which_an_earlier_state_was_restored_is_read_again() {
+        let factory = factory().await;
+        // It is shorter than a client has read, or longer.
+        for count in [0, 60] {
+            let name = new_table(&factory).await;
+            let (mut one, mut other) = (open(&factory, &name).await, open(&factory, &name).await);
+            put(&mut one, "key", "early").await;
+            put(&mut other, "b", "early").await;
+            let backup = stored(&name).await;
+            for number in 0..40 {
+                put(&mut one, "key", &format!("late {number}")).await;
+            }
+            other.fetch().await.unwrap();
+            restore(&factory, &name, &backup).await;
+            let mut third = open(&factory, &name).await;
+            for number in 0..count {
+                put(&mut third, "third", &format!("{number}")).await;
+            }
+            let value = async |table: &mut Table| {
+                let seen = table.update(|changes| {
+                    let value = changes.get("key")?;
+                    changes.put("key", "next")?;
+                    Ok(value)
+                });
+                seen.await.unwrap().into_inner().unwrap()
+            };
+            assert_eq!(value(&mut one).await, "early", "{count}");
+            assert_eq!(value(&mut other).await, "next", "{count}");
+            third.fetch().await.unwrap();
+            one.fetch().await.unwrap();
+            assert_eq!(entries(&one), entries(&third), "{count}");
+            assert_eq!(entries(&other), entries(&third), "{count}");
         }
-        other.fetch().await.unwrap();
-        restore(&factory, &name, &backup).await;
-        let mut third = open(&factory, &name).await;
-        for number in 0..count {
-            put(&mut third, "third", &format!("{number}")).await;
-        }
-        let value = async |table: &mut Table| {
-            let seen = table.update(|changes| {
-                let value = changes.get("key")?;
-                changes.put("key", "next")?;
-                Ok(value)
-            });
-            seen.await.unwrap().into_inner().unwrap()
-        };
-        assert_eq!(value(&mut one).await, "early", "{count}");
-        assert_eq!(value(&mut other).await, "next", "{count}");
-        third.fetch().await.unwrap();
-        one.fetch().await.unwrap();
-        assert_eq!(entries(&one), entries(&third), "{count}");
-        assert_eq!(entries(&other), entries(&third), "{count}");
     }
 }
