@@ -27,9 +27,9 @@ mod config;
 #[cfg(feature = "_rustls")]
 mod connector;
 #[cfg(feature = "_rustls")]
-#[cfg(feature = "_rustls")]
 mod der;
 mod error;
+#[cfg(feature = "_rustls")]
 mod explain;
 mod fault;
 #[cfg(feature = "_rustls")]

@@ -119,6 +119,8 @@ fn check(root: &Path) -> Result<()> {
         "-D",
         "warnings",
     ]))?;
+    // The build without TLS, which no other command makes.
+    run(cargo(root).args(["check", "-p", "pravega-sdk", "--no-default-features"]))?;
     run(cargo(root)
         .args(["doc", "--workspace", "--no-deps", "--all-features"])
         .env("RUSTDOCFLAGS", "-D warnings"))?;

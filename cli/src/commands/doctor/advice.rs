@@ -29,7 +29,7 @@ pub(super) fn of_tls(problem: TlsProblem, peer: Peer) -> &'static str {
         (TlsProblem::Setting, _) => {
             "correct that setting; `pravega doctor --settings` shows its source"
         }
-        (TlsProblem::NotBuilt, _) => "build this tool with the feature tls-ring or tls-aws-lc",
+        (TlsProblem::NotBuilt, _) => "build this tool with the feature tls-ring",
         (TlsProblem::Untrusted, _) => {
             "give --ca the PEM file of the authority that signs the certificates of the cluster; \
              for `pravega dev --tls` it is server.crt of its folder"
