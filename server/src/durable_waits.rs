@@ -51,7 +51,7 @@ impl DurableWaits {
         while durable.changed().await.is_ok() {
             let up_to = match &*durable.borrow_and_update() {
                 Durable::To(to) => Some(*to),
-                // None of the others may ever be.
+                // The outcome of every wait is known.
                 Durable::Refused { .. } | Durable::Failed { .. } | Durable::Ended { .. } => None,
             };
             self.wake_up_to(up_to);

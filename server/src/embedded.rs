@@ -313,17 +313,17 @@ impl EmbeddedServer {
         };
         self.tasks.spawn(account.meter(keeping));
     }
-}
 
-impl EmbeddedServer {
-    /// Follows the file of accounts, apart from all other periodic work: a file system may not
-    /// answer.
+    /// Follows the files of accounts and of keys, if there are any, apart from all other periodic
+    /// work: a file system may not answer.
     pub(crate) fn follow_accounts(&self) {
-        let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
+        let Some(identity) = self.state.followed_accounts().map(Arc::clone) else { return };
+        let stop = self.stop.clone();
         let following = async move {
             loop {
                 sleep(TICK).await;
-                state.refresh_accounts().await;
+                let identity = Arc::clone(&identity);
+                tokio::task::spawn_blocking(move || identity.refresh()).await.ok();
             }
         };
         self.tasks.spawn(async move {

@@ -137,12 +137,9 @@ impl ServerState {
         self.identity.get()?.keys()
     }
 
-    /// Reads the files of accounts and of keys again that have changed.
-    pub(crate) async fn refresh_accounts(&self) {
-        if let Some(identity) = self.identity.get().filter(|identity| identity.is_followed()) {
-            let identity = Arc::clone(identity);
-            tokio::task::spawn_blocking(move || identity.refresh()).await.ok();
-        }
+    /// The accounts, if they may change.
+    pub(crate) fn followed_accounts(&self) -> Option<&Arc<Identity>> {
+        self.identity.get().filter(|identity| identity.is_followed())
     }
 
     /// The current time, with fresh random bits.

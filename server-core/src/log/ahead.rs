@@ -93,7 +93,7 @@ impl Ahead {
             State::Full { retry_at } if now < retry_at => return None,
             State::Full { .. } | State::Ready => {}
         }
-        self.ends = self.ends.split_off(&end.file);
+        self.ends.retain(|file, _| *file >= end.file);
         let mut ends = [Some(end), next].into_iter().flatten();
         let extend = ends.find_map(|end| self.slice(end, file_len))?;
         self.state = State::UnderWay(extend);
