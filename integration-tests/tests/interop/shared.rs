@@ -1,7 +1,7 @@
 //! Tables, revisioned streams and states shared with the Java client: each client reads and changes
 //! the data of the other, and versions and revisions are exchanged as text.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::TryStreamExt as _;
 use pravega_sdk_controller_client::KeyValueTableConfiguration;
@@ -44,27 +44,32 @@ async fn states_of_both_clients_are_one_history_while_both_change_and_compact_it
             java(&stream, &["append", "java", &UPDATES.to_string(), "100"]).await
         })
     };
-    // The JVM takes a while to start: both must be at work at the same time.
-    while lines_of(&ours).is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        ours.fetch().await.unwrap();
-    }
-    for number in 0..UPDATES {
-        append(&mut ours, &format!("rust:{number}")).await;
-        if number % 70 == 0 {
+    // Updates from before the JVM starts until after it ends, whatever the speed of each: while it
+    // starts, and after the last that is asked for, at a pace that leaves the history short.
+    let mut updates = 0;
+    while updates < UPDATES || !theirs.is_finished() {
+        append(&mut ours, &format!("rust:{updates}")).await;
+        if updates % 70 == 0 {
             ours.compact(|log| Some(log.0.clone())).await.unwrap();
         }
+        updates += 1;
+        let started = lines_of(&ours).iter().any(|line| line.starts_with("java:"));
+        if !started || updates >= UPDATES {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
+    append(&mut ours, &format!("rust:{updates}")).await;
+    let updates = updates + 1;
     let theirs = theirs.await.unwrap();
     ours.fetch().await.unwrap();
     let all = lines_of(&ours).to_vec();
-    for client in ["java", "rust"] {
+    for (client, updates) in [("java", UPDATES), ("rust", updates)] {
         let prefix = format!("{client}:");
         let own: Vec<_> = all.iter().filter(|line| line.starts_with(&prefix)).cloned().collect();
-        let expected: Vec<_> = (0..UPDATES).map(|number| format!("{client}:{number}")).collect();
+        let expected: Vec<_> = (0..updates).map(|number| format!("{client}:{number}")).collect();
         assert!(own == expected, "the updates of {client} are not once and in order: {own:?}");
     }
-    assert_eq!(all.len(), 2 * UPDATES);
+    assert_eq!(all.len(), UPDATES + updates);
     // Its last state is a beginning of the history, and a new client of each kind has all of it.
     let theirs = lines(&theirs);
     assert!(all.iter().map(String::as_str).take(theirs.len()).eq(theirs.iter().copied()));
@@ -72,9 +77,9 @@ async fn states_of_both_clients_are_one_history_while_both_change_and_compact_it
     let mut later = open_log(&factory, &stream).await;
     later.fetch().await.unwrap();
     assert!(lines_of(&later) == all);
-    let first_rust = all.iter().position(|line| line.starts_with("rust")).unwrap();
-    let last_java = all.iter().rposition(|line| line.starts_with("java")).unwrap();
-    assert!(first_rust < last_java, "the clients did not work at the same time");
+    let java = |line: &String| line.starts_with("java");
+    let (first, last) = (all.iter().position(java).unwrap(), all.iter().rposition(java).unwrap());
+    assert!(0 < first && last + 1 < all.len(), "an update of ours is before and after Java's");
 }
 
 #[tokio::test(flavor = "multi_thread")]
