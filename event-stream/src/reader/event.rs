@@ -37,6 +37,11 @@ impl<E> ReadEvent<E> {
         &self.segment
     }
 
+    /// As [`Self::segment`], to compare with that of another event of the reader.
+    pub(crate) fn shared(&self) -> &Arc<ScopedSegment> {
+        &self.segment
+    }
+
     /// Returns the offset of the event's header in the segment.
     #[must_use]
     pub fn offset(&self) -> Offset {

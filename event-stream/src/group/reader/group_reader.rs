@@ -27,7 +27,7 @@ use super::{
     config::GroupReaderConfig,
     driver::{GroupDriver, Step},
     error::GroupReaderError,
-    event::{GroupEvent, GroupItem},
+    event::{GroupEvent, GroupItem, Places},
     notices::GroupReaderNotices,
 };
 use crate::{
@@ -110,6 +110,14 @@ pub struct GroupReader<C = Raw> {
 type Item<E> = Result<GroupItem<E>, GroupReaderError>;
 /// Several of them.
 type Batch<E> = Result<Vec<GroupItem<E>>, GroupReaderError>;
+
+/// Events of one segment that are returned together.
+struct Run {
+    segment: Arc<ScopedSegment>,
+    /// The end of the last of them.
+    end: Offset,
+    others: Arc<Places>,
+}
 
 impl<C: Codec> GroupReader<C> {
     /// Joins a group under an id that no other reader of the group has.
@@ -321,20 +329,46 @@ impl<C: Codec> GroupReader<C> {
             Some(Err(error)) => return Poll::Ready(Some(Err(error))),
             Some(Ok(first)) => vec![first],
         };
+        // The driver learns of the events of one segment once, at the end of the last.
+        let mut run: Option<Run> = None;
         while batch.len() < max
             && matches!(batch.last(), Some(GroupItem::Event(_)))
             && let Some((segment, offset, event)) = self.driver.next_event()
         {
+            let len = event.len();
             // One that is refused is the next item.
-            match self.codec.decode(event.clone()) {
-                Ok(value) => batch.push(self.read(&segment, offset, event.len(), value)),
-                Err(_) => {
-                    self.driver.hold_back(segment, offset, event);
-                    break;
-                }
-            }
+            let Ok(value) = self.codec.decode(event.clone()) else {
+                self.driver.hold_back(segment, offset, event);
+                break;
+            };
+            let event = ReadEvent::new(value, segment, offset.0, len);
+            let others = self.extend(&mut run, &event);
+            batch.push(GroupItem::Event(GroupEvent::new(event, others)));
         }
+        self.end(run);
+        self.driver.send_reads(cx);
         Poll::Ready(Some(Ok(batch)))
+    }
+
+    /// Adds an event to a run, or ends the run and begins one. Returns where the reader is in its
+    /// other segments.
+    fn extend(&mut self, run: &mut Option<Run>, event: &ReadEvent<C::Event>) -> Arc<Places> {
+        let end = event.end_offset();
+        if let Some(run) = run.as_mut().filter(|run| Arc::ptr_eq(&run.segment, event.shared())) {
+            run.end = end;
+            return Arc::clone(&run.others);
+        }
+        self.end(run.take());
+        let segment = Arc::clone(event.shared());
+        let others = self.driver.handle_read(&segment, end);
+        *run = Some(Run { segment, end, others: Arc::clone(&others) });
+        others
+    }
+
+    fn end(&mut self, run: Option<Run>) {
+        if let Some(Run { segment, end, .. }) = run {
+            self.driver.handle_read(&segment, end);
+        }
     }
 
     fn decode(

@@ -1,9 +1,10 @@
 //! Readers that leave: where others go on, and futures that are dropped.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use pravega_sdk_event_stream::group::GroupItem;
 use pravega_sdk_integration_tests::harness::{FAR, factory, new_stream};
-use pravega_sdk_types::{ErrorKind, Offset, Position};
+use pravega_sdk_types::{ErrorKind, Offset, Position, ScopedSegment, SegmentOffset};
 use tokio::time::timeout;
 
 use super::support::{
@@ -77,4 +78,37 @@ async fn a_reader_whose_futures_are_dropped_at_every_poll_returns_each_event_onc
         }
     }
     assert_eq!(state(&factory, &group).await.readers().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_a_batch_have_the_positions_that_they_have_one_by_one() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 3).await;
+    let group = new_group(&factory, &stream, 3, configuration(&stream), Vec::new()).await;
+    write(&factory, &stream, 0..500).await;
+    let mut reader = open(&factory, &group, "one").await.unwrap();
+    let mut ends = BTreeMap::new();
+    let mut read = Vec::new();
+    while read.len() < 400 {
+        let most = (read.len() % 97 + 1).min(400 - read.len());
+        let batch = timeout(FAR, reader.next_batch(most)).await.unwrap().unwrap().unwrap();
+        assert!(batch.len() <= most);
+        for event in batch.into_iter().filter_map(GroupItem::into_event) {
+            ends.insert(event.segment().clone(), SegmentOffset::At(event.end_offset()));
+            let position = event.position();
+            assert!(is_at(&position, &ends), "{position:?} is not {ends:?}");
+            read.push(event);
+        }
+        assert!(is_at(&reader.position(), &ends));
+    }
+    assert_eq!(ends.len(), 3, "events of several segments");
+    reader.close(FAR).await.unwrap();
+    let mut other = [open(&factory, &group, "two").await.unwrap()];
+    read.extend(read_all(&mut other, 100).await.into_iter().flatten());
+    assert_eq!(by_key(&read), expected(0..500));
+}
+
+/// Returns true if a position is at these offsets, and at the beginning of the other segments.
+fn is_at(position: &Position, ends: &BTreeMap<ScopedSegment, SegmentOffset>) -> bool {
+    position.owned().all(|(of, at)| at == ends.get(of).copied().unwrap_or(Offset(0).into()))
 }

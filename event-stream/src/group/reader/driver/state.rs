@@ -246,10 +246,7 @@ impl GroupDriver {
                 Poll::Ready(None) => {
                     if let Some(found) = self.set.poll() {
                         let Some(step) = self.handle_found(found) else { continue };
-                        if self.reads.carry_out(&mut self.set) {
-                            // Requests are sent before the caller uses the event.
-                            self.poll_reads(cx);
-                        }
+                        self.send_reads(cx);
                         return Poll::Ready(step);
                     }
                 }
@@ -262,6 +259,13 @@ impl GroupDriver {
             if !is_busy {
                 std::task::ready!(self.poll_timer(cx));
             }
+        }
+    }
+
+    /// Sends the requests that are due, before the caller uses what was returned.
+    pub(crate) fn send_reads(&mut self, cx: &mut Context<'_>) {
+        if self.reads.carry_out(&mut self.set) {
+            self.poll_reads(cx);
         }
     }
 
