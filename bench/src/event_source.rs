@@ -5,7 +5,7 @@ use bytes::Bytes;
 use pravega_sdk::{
     ClientFactory, EventReader, ReadUntil, ReaderConfig, StreamPosition,
     codec::Raw,
-    group::GroupReader,
+    group::{GroupItem, GroupReader},
     types::{ReaderGroupConfiguration, ScopedReaderGroup, ScopedStream},
 };
 
@@ -70,6 +70,26 @@ impl EventSource {
                     return Ok(event.into_event());
                 }
             },
+        }
+    }
+
+    /// Waits for events, and visits those that have arrived, at most `max`. Returns how many.
+    pub(crate) async fn next_batch(
+        &mut self,
+        max: usize,
+        mut visit: impl FnMut(&Bytes),
+    ) -> Result<u64> {
+        match self {
+            Self::Alone(reader) => {
+                let events = reader.next_batch(max).await.context("the stream ended early")??;
+                events.iter().for_each(|event| visit(event.event()));
+                Ok(events.len() as u64)
+            }
+            Self::Member(reader) => {
+                let items = reader.next_batch(max).await.context("the group ended early")??;
+                let events = items.into_iter().filter_map(GroupItem::into_event);
+                Ok(events.map(|event| visit(event.event())).count() as u64)
+            }
         }
     }
 }
