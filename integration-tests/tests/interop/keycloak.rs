@@ -1,13 +1,15 @@
 //! Tokens of a real Keycloak, for clients of a realm that each test creates.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use pravega_sdk_client_factory::{ClientConfig, FactoryError};
+use pravega_sdk_client_factory::{ClientConfig, ClientFactory, FactoryError};
 use pravega_sdk_controller_client::{CredentialError, Credentials};
+use pravega_sdk_event_stream::codec::Utf8;
 use pravega_sdk_identity::{ClientAuthentication, Keycloak, OpenId};
 use pravega_sdk_integration_tests::harness::{FAR, rest::Rest, unique};
-use pravega_sdk_types::ErrorKind;
+use pravega_sdk_server::{EmbeddedServer, JwtAccounts};
+use pravega_sdk_types::{ErrorKind, Scope, ScopedStream, StreamConfiguration};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
@@ -35,7 +37,8 @@ fn client(id: &str, secret: &str) -> Value {
     })
 }
 
-/// The client of Pravega's controller. The client `writer` may change one scope, and read another.
+/// The client of Pravega's controller. The client `writer` may change a scope and its streams, and
+/// read the streams of another.
 fn controller() -> Value {
     let scopes = json!([{ "name": "READ" }, { "name": "READ_UPDATE" }]);
     let resource = |name: &str| json!({ "name": name, "scopes": scopes });
@@ -54,7 +57,11 @@ fn controller() -> Value {
     controller["authorizationSettings"] = json!({
         "allowRemoteResourceManagement": true,
         "policyEnforcementMode": "ENFORCING",
-        "resources": [resource("prn::/scope:shop"), resource("prn::/scope:archive")],
+        "resources": [
+            resource("prn::/scope:shop"),
+            resource("prn::/scope:shop/stream:*"),
+            resource("prn::/scope:archive/stream:*"),
+        ],
         "scopes": scopes,
         "policies": [
             {
@@ -62,8 +69,9 @@ fn controller() -> Value {
                 "decisionStrategy": "UNANIMOUS",
                 "config": { "clients": json!(["writer"]).to_string() },
             },
-            permission("changes", "prn::/scope:shop", "READ_UPDATE"),
-            permission("reads", "prn::/scope:archive", "READ"),
+            permission("creates", "prn::/scope:shop", "READ_UPDATE"),
+            permission("changes", "prn::/scope:shop/stream:*", "READ_UPDATE"),
+            permission("reads", "prn::/scope:archive/stream:*", "READ"),
         ],
     });
     controller
@@ -132,9 +140,14 @@ async fn a_client_gets_a_token_with_its_permissions() {
         .map(|granted| (granted["rsname"].as_str().unwrap(), &granted["scopes"]))
         .collect();
     granted.sort_by_key(|(name, _)| *name);
+    let (read, update) = (json!(["READ"]), json!(["READ_UPDATE"]));
     assert_eq!(
         granted,
-        [("prn::/scope:archive", &json!(["READ"])), ("prn::/scope:shop", &json!(["READ_UPDATE"])),]
+        [
+            ("prn::/scope:archive/stream:*", &read),
+            ("prn::/scope:shop", &update),
+            ("prn::/scope:shop/stream:*", &update),
+        ]
     );
 }
 
@@ -199,4 +212,71 @@ async fn a_client_of_pravega_takes_the_adapter_configuration() {
     let config: Result<ClientConfig, FactoryError> = config.with_keycloak(keycloak);
     let token = token(config.unwrap().credentials()).await.unwrap();
     assert_eq!(claims(&token)["azp"], "writer");
+}
+
+/// The client of a server for one party.
+fn factory(server: &EmbeddedServer, credentials: Credentials) -> ClientFactory {
+    let config = ClientConfig::from_url(&server.url()).unwrap().with_credentials(credentials);
+    ClientFactory::new(config).unwrap()
+}
+
+/// Writes an event a moment, and returns how many.
+async fn write_for(factory: &ClientFactory, stream: &ScopedStream, time: Duration) -> usize {
+    let writer = factory.event_writer(stream, Utf8).await.unwrap();
+    let (begun, mut written) = (Instant::now(), 0);
+    while written == 0 || begun.elapsed() < time {
+        writer.write("key", written.to_string()).await.unwrap();
+        written += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    written
+}
+
+async fn read(factory: &ClientFactory, stream: &ScopedStream, count: usize) -> Vec<String> {
+    let mut reader = factory.event_reader(stream, Utf8).await.unwrap();
+    let mut events = Vec::new();
+    while events.len() < count {
+        let event = tokio::time::timeout(FAR, reader.next()).await.unwrap().unwrap();
+        events.push(event.unwrap().into_event());
+    }
+    events
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_server_takes_tokens_of_the_realm_by_its_published_keys() {
+    const LIFETIME: Duration = Duration::from_secs(3);
+    let realm = new_realm(LIFETIME).await;
+    let issuer = format!("{}/realms/{realm}", url());
+    let accounts = JwtAccounts::of_realm(&issuer, "pravega-controller");
+    let builder = EmbeddedServer::builder().with_account("root", "pw").with_jwt_accounts(accounts);
+    let server = builder.start().await.unwrap();
+    let root = factory(&server, Credentials::basic("root", "pw").unwrap());
+    let [shop, archive]: [ScopedStream; 2] =
+        ["shop/orders", "archive/orders"].map(|name| name.parse().unwrap());
+    for stream in [&shop, &archive] {
+        root.controller().create_scope(stream.scope()).await.unwrap();
+        root.controller().create_stream(stream, &StreamConfiguration::default()).await.unwrap();
+    }
+    let archived = write_for(&root, &archive, Duration::ZERO).await;
+
+    let writer = factory(&server, keycloak(&realm, "writer", PLAIN).credentials().unwrap());
+    // Every token of the writer expires twice at least.
+    let written = write_for(&writer, &shop, 2 * LIFETIME + LIFETIME / 2).await;
+    let expected: Vec<_> = (0..written).map(|number| number.to_string()).collect();
+    assert_eq!(read(&writer, &shop, written).await, expected);
+    assert_eq!(read(&writer, &archive, archived).await.len(), archived);
+    let denied = match writer.event_writer(&archive, Utf8).await {
+        Ok(writer) => writer.write("key", "no").await.unwrap_err().kind(),
+        Err(error) => error.kind(),
+    };
+    assert_eq!(denied, ErrorKind::PermissionDenied);
+    let elsewhere = Scope::new("elsewhere").unwrap();
+    let denied = writer.controller().create_scope(&elsewhere).await.unwrap_err();
+    assert_eq!(denied.kind(), ErrorKind::PermissionDenied, "{denied}");
+
+    // A token of the realm for another audience.
+    let stranger = OpenId::new(&issuer, "stranger", PLAIN).unwrap().credentials().unwrap();
+    assert!(token(&stranger).await.is_ok());
+    let refused = factory(&server, stranger).controller().stream_exists(&shop).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unauthenticated, "{refused}");
 }
