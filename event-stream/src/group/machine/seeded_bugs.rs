@@ -25,6 +25,8 @@ pub enum GroupBug {
     ReadsFromHead,
     /// Silent checkpoints are shown to the program.
     ShowsSilent,
+    /// Places are reported that are after events which were not returned.
+    ReportsAhead,
 }
 
 /// The bug that is switched on, if any.

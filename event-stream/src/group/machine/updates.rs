@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use pravega_sdk_types::{ScopedSegment, SegmentId, SegmentOffset};
+use pravega_sdk_types::{Offset, ScopedSegment, SegmentId, SegmentOffset};
 
 use super::{
     super::state::{
@@ -179,10 +179,18 @@ impl ChangePlan {
     fn report_after(
         &self,
         last_read: Option<SegmentId>,
-        read: Vec<(GroupSegment, SegmentOffset)>,
+        mut read: Vec<(GroupSegment, SegmentOffset)>,
         wall_ms: i64,
     ) -> GroupUpdate {
+        if self.bugs.has(GroupBug::ReportsAhead) {
+            read.iter_mut().for_each(|(_, at)| *at = at.offset().map_or(*at, ahead));
+        }
         let lag_ms = last_read.map_or(0, |id| wall_ms.saturating_sub(i64::from(id)));
         GroupUpdate::UpdateDistanceToTail { reader: self.reader.clone(), lag_ms, read }
     }
+}
+
+/// A place that was not reached.
+fn ahead(place: Offset) -> SegmentOffset {
+    SegmentOffset::At(Offset(place.0.saturating_add(1000)))
 }

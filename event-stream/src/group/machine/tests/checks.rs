@@ -142,6 +142,15 @@ impl Checks {
                     self.answer(name, reader);
                 }
             }
+            GroupUpdate::UpdateDistanceToTail { reader, read, .. } => {
+                for (segment, at) in read {
+                    let (segment, at) = (i64::from(segment.segment.id()), at.offset());
+                    let last = at.map_or(0, |at| at.0) - 1;
+                    if last >= 0 && !self.delivered.contains(&(segment, last)) {
+                        self.report(format!("{reader} reports {at:?} of segment {segment}"));
+                    }
+                }
+            }
             GroupUpdate::CreateCheckpoint { checkpoint } => {
                 let waiting = state.readers().cloned().collect();
                 let taken = Taken { created: self.step, waiting, ..Taken::default() };

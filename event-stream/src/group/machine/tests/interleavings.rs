@@ -185,6 +185,7 @@ fn every_broken_variant_is_caught() {
         GroupBug::IgnoresRemoval,
         GroupBug::ReadsFromHead,
         GroupBug::ShowsSilent,
+        GroupBug::ReportsAhead,
     ] {
         let caught = (0..40).any(|seed| {
             THEMES.iter().any(|theme| !run(seed, *theme, Some(bug)).checks.violations.is_empty())
