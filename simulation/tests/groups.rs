@@ -40,8 +40,11 @@ fn each_event_is_read_once_but_for_the_readers_that_died_and_checkpoints_divide_
         "state of the group moved",
         "store down",
         "stream scaled",
+        "time complete",
         "time window asked for",
         "truncation",
+        "wall clock wrong by years",
+        "watermark made",
     ]);
 }
 

@@ -15,7 +15,7 @@ pub enum Bug {
 
 impl Bug {
     /// The bugs that seeds catch. The random orders of the machines' own tests catch all.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Reader(GroupBug::ReleasesAtOldOffset),
         Self::Reader(GroupBug::AnswersBeforeShowing),
         Self::Reader(GroupBug::ReadsAfterRelease),
@@ -24,6 +24,7 @@ impl Bug {
         Self::Reader(GroupBug::ShowsSilent),
         Self::Reader(GroupBug::AcquiresAtCheckpoints),
         Self::Reader(GroupBug::ForgetsEndedSegments),
+        Self::Reader(GroupBug::ReportsAhead),
         Self::Lease(LivenessBug::TrustsLostRenewals),
         Self::Lease(LivenessBug::LeavesMarked),
         Self::Lease(LivenessBug::ClaimsAtOnce),

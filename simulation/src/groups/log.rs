@@ -37,6 +37,15 @@ pub(super) struct Item {
     pub(super) returned: Returned,
 }
 
+/// A time up to which a reader was told that everything is read.
+#[derive(Debug, Clone)]
+pub(super) struct Complete {
+    pub(super) reader: Arc<str>,
+    pub(super) time: i64,
+    /// The number of items that all readers had returned by then.
+    pub(super) items: usize,
+}
+
 /// A reader that has joined the group.
 #[derive(Debug, Clone)]
 pub(super) struct Lived {
@@ -63,6 +72,8 @@ pub(super) enum Ending {
 pub(super) struct Log {
     /// What all readers returned, in order.
     pub(super) items: Vec<Item>,
+    /// The times up to which readers were told that everything is read, in order.
+    pub(super) complete: Vec<Complete>,
     /// The readers that have joined, in order.
     pub(super) lives: Vec<Lived>,
     /// The readers that the run itself has taken out.

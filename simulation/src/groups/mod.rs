@@ -11,6 +11,7 @@
 //! | R4 | each event is returned, and again only if its reader was taken out at or before it |
 //! | R5 | the events of a tenure are in order, and a segment is read after all its predecessors; a dead reader is taken out within the bound of its lease |
 //! | R13 | a position does not go back, and a truncation is reported where there was one |
+//! | R15 | the times of the windows of a reader do not go back, and no event is returned for the first time of a time that was complete |
 //! | C7 | an event is returned by the reader whose segment it is at that moment; one that another client has taken out returns nothing more than the time of a refresh and a request after it |
 //! | C8 | a checkpoint is shown to all its readers, and divides all events |
 //! | C14 | every call ends, everything is read after the repair, and readers that renew their leases stay in the group |
@@ -25,6 +26,7 @@ mod readers;
 mod stage;
 mod tenures;
 mod troubles;
+mod windows;
 
 pub use bug::Bug;
 

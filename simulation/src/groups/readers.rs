@@ -11,12 +11,13 @@ use pravega_sdk_event_stream::{
 };
 use pravega_sdk_types::{
     ErrorKind, Position, ReaderId, ScopedReaderGroup, ScopedSegment, ScopedStream, SegmentOffset,
+    Timestamp,
 };
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     bug::Bug,
-    log::{Ending, Item, Lived, Returned, Shared},
+    log::{Complete, Ending, Item, Lived, Returned, Shared},
 };
 use crate::{SimNetwork, World};
 
@@ -52,6 +53,8 @@ pub(super) struct Life {
     /// When it ends; `None` means when everything was read.
     pub(super) until: Option<Duration>,
     pub(super) bug: Option<Bug>,
+    /// The time that was complete when it was asked for last.
+    pub(super) complete: Option<i64>,
 }
 
 impl Life {
@@ -151,7 +154,7 @@ impl Life {
             .with_reader(reads)
             .with_timeout(self.limit)
             .with_lease(self.lease)
-            .with_wall_clock(Duration::from_secs(1_795_259_163) + self.begun.elapsed())
+            .with_wall_clock(self.wall_clock())
             .with_hand_over(self.hand_over())
             .with_assignment(self.assignment())
             .with_initial_allocation_delay(Duration::from_millis(self.random.u64(0..500)));
@@ -181,13 +184,36 @@ impl Life {
         SegmentAssignment::Fair
     }
 
-    /// What it returns is not known, as no writer notes times; reading is not disturbed by it.
+    /// R15. Reading is not disturbed by it.
     async fn ask_for_window(&mut self, reader: &mut GroupReader<Raw>) {
-        if self.random.u32(0..30) == 0 {
-            self.world.count("time window asked for");
-            let limit = Duration::from_millis(self.random.u64(1..2000));
-            let _ = timeout(limit, reader.time_window(&self.stream)).await;
+        if self.random.u32(0..20) > 0 {
+            return;
         }
+        self.world.count("time window asked for");
+        let limit = Duration::from_millis(self.random.u64(1..2000));
+        let asked = timeout(limit, reader.time_window(&self.stream)).await;
+        let Ok(Ok(window)) = asked else { return };
+        let time = window.lower().map(Timestamp::as_millis);
+        if time < self.complete {
+            let detail = format!("{} was told {:?}, and then {time:?}", self.id, self.complete);
+            self.shared.say("R15", detail);
+        }
+        self.complete = time;
+        if let Some(time) = time {
+            self.world.count("time complete");
+            let mut log = self.shared.lock();
+            let (reader, items) = (self.id.clone(), log.items.len());
+            log.complete.push(Complete { reader, time, items });
+        }
+    }
+
+    /// The clocks of some machines are wrong by years.
+    fn wall_clock(&mut self) -> Duration {
+        if self.random.u32(0..8) == 0 {
+            self.world.count("wall clock wrong by years");
+            return Duration::from_secs(self.random.u64(0..8_000_000_000));
+        }
+        Duration::from_secs(1_795_259_163) + self.begun.elapsed()
     }
 
     async fn pause(&mut self) {

@@ -1,7 +1,7 @@
 //! The cluster, the group, and the life of its readers.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     hash::{Hash as _, Hasher as _},
     sync::Arc,
     time::Duration,
@@ -36,6 +36,7 @@ use super::{
     names::Names,
     readers::{End, Life},
     tenures::{assign, tenures},
+    windows::{Clocks, EventTimes, check_windows, text, time_of},
 };
 use crate::{
     Report, SimController, SimNetwork, World, client::segment_context_with, link::Faults,
@@ -79,6 +80,7 @@ pub(super) struct Stage {
     pub(super) lost_replies: u32,
     readers: u32,
     next_event: u64,
+    clocks: Clocks,
     /// Readers that the run has taken out.
     dead: Vec<Arc<str>>,
     bug: Option<Bug>,
@@ -135,6 +137,7 @@ impl Stage {
             lost_replies: if loses { random.u32(1..20) } else { 0 },
             readers: random.u32(1..7),
             next_event: 0,
+            clocks: Clocks::default(),
             dead: Vec::new(),
             random,
             world,
@@ -235,6 +238,7 @@ impl Stage {
             begun: self.begun,
             until,
             bug: self.bug,
+            complete: None,
         };
         lives.spawn(life.run());
     }
@@ -244,13 +248,24 @@ impl Stage {
         let active = self.world.active_segments(&self.stream);
         for _ in 0..self.random.u32(0..40) {
             let Some(segment) = self.random.choice(&active) else { return };
-            let mut bytes = BytesMut::new();
-            let len = self.random.usize(0..60);
-            let text = format!("{}:{}", self.next_event, "x".repeat(len));
-            event::put(&mut bytes, text.as_bytes()).expect("a short event");
-            self.world.append_raw(&ScopedSegment::new(&self.stream, segment.id), &bytes);
+            let time = self.clocks.next(&mut self.random);
+            let text = text(self.next_event, time, self.random.usize(0..60));
+            self.append(&ScopedSegment::new(&self.stream, segment.id), text.as_bytes());
             self.next_event += 1;
         }
+        if self.random.bool() {
+            let tail = self.world.tail(&self.stream);
+            let mark = self.clocks.watermark(&active, &tail).expect("a few segments");
+            let marks = ScopedSegment::new(&self.stream.watermark_stream(), SegmentId::from(0));
+            self.append(&marks, &mark);
+            self.world.count("watermark made");
+        }
+    }
+
+    fn append(&self, segment: &ScopedSegment, event: &[u8]) {
+        let mut bytes = BytesMut::new();
+        event::put(&mut bytes, event).expect("a short event");
+        self.world.append_raw(segment, &bytes);
     }
 
     /// A reader has ended. One that may be in the group is taken out, or left to its lease. Returns
@@ -332,12 +347,18 @@ impl Stage {
             None => steps(&self.world, &self.state, &self.shared),
         };
         let mut stored: BTreeMap<SegmentId, Vec<Offset>> = BTreeMap::new();
+        let mut times = EventTimes::new();
         for event in self.world.all_content(&self.stream) {
             stored.entry(event.segment).or_default().push(event.offset);
+            times.extend(time_of(&event.event).map(|time| ((event.segment, event.offset), time)));
         }
         let predecessors = self.world.predecessors(&self.stream);
         let content = Content { stored, heads: log.heads.clone(), predecessors };
         self.compare(&steps, &log, &content);
+        // A reader that does not know yet that it was taken out may have some of the others.
+        let kept: BTreeSet<(SegmentId, Offset)> = content.kept().collect();
+        times.retain(|place, _| kept.contains(place));
+        check_windows(&log, &times, &self.shared);
         let violations = std::mem::take(&mut self.shared.lock().violations);
         *self.shared.lock() = Log { violations, ..log };
     }
