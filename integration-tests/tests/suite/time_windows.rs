@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_event_stream::{
-    EventWriter, ReadUntil, ReaderConfig, TimeWindow,
+    EventWriter, ReadUntil, ReaderConfig, TimeWindow, TransactionalWriter,
     codec::Utf8,
     group::{GroupItem, GroupReader, GroupReaderConfig},
 };
@@ -195,6 +195,70 @@ async fn a_reader_that_takes_over_from_a_dead_one_finds_no_time_complete_that_it
     }
     assert!(seen.lower.is_some_and(|lower| lower >= 1019), "{:?}", seen.lower);
     writer.close(FAR).await.into_result().unwrap();
+}
+
+/// As the test above, with times that are noted by commits.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_times_at_which_transactions_are_committed_bound_those_of_their_events() {
+    let place = Place::find().await;
+    let factory = &place.factory;
+    let stream = new_stream(factory.controller(), 2).await;
+    let first = factory.transactional_writer(&stream, Utf8).await.unwrap();
+    let second = factory.transactional_writer(&stream, Utf8).await.unwrap();
+    for round in 1..=3 {
+        let times = round * 1000..round * 1000 + 60;
+        tokio::join!(
+            commit(&first, times.clone().step_by(2)),
+            commit(&second, times.skip(1).step_by(2)),
+        );
+        place.pass_round().await;
+        if round == 2 {
+            scale_all(factory.controller(), &stream, 3).await;
+        }
+    }
+    by_itself(factory, &stream).await;
+    in_a_group(factory, &stream).await;
+}
+
+/// Writes events whose texts are their times in a transaction, and notes the last of them.
+async fn commit(writer: &TransactionalWriter<Utf8>, times: impl Iterator<Item = i64>) {
+    let mut transaction = writer.begin().await.unwrap();
+    let mut last = 0;
+    for time in times {
+        transaction.write(&format!("key-{time}"), &time.to_string()).await.unwrap();
+        last = time;
+    }
+    let committed = transaction.commit_at(Timestamp::from_millis(last)).await.unwrap();
+    committed.wait_until_visible(FAR).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_created_again_has_no_window_of_the_one_before() {
+    let place = Place::find().await;
+    let factory = &place.factory;
+    let controller = factory.controller();
+    let stream = new_stream(controller, 1).await;
+    let configuration = controller.stream_configuration(&stream).await.unwrap();
+    for first in [5000, 1000] {
+        let writer = factory.event_writer(&stream, Utf8).await.unwrap();
+        write(&writer, first..first + 20).await;
+        place.pass_round().await;
+        let config = ReaderConfig::default().with_end(ReadUntil::Tail);
+        let mut reader = factory.event_reader_with(&stream, Utf8, config).await.unwrap();
+        let before = reader.time_window().await.unwrap();
+        assert_eq!(before.lower(), None, "nothing is read");
+        let mut seen = Seen::default();
+        while let Some(event) = reader.next().await {
+            let window = reader.time_window().await.unwrap();
+            seen.note(event.unwrap().event().parse().unwrap(), window);
+        }
+        let after = reader.time_window().await.unwrap();
+        assert_eq!(after.lower(), Some(Timestamp::from_millis(first + 19)));
+        writer.close(FAR).await.into_result().unwrap();
+        controller.seal_stream(&stream).await.unwrap();
+        controller.delete_stream(&stream).await.unwrap();
+        controller.create_stream(&stream, &configuration).await.unwrap();
+    }
 }
 
 #[test]

@@ -6,14 +6,14 @@ use futures_util::{StreamExt as _, stream::BoxStream};
 use pravega_sdk_event_stream::group::{
     GroupNotice, GroupSizes, ReaderGroup, ReaderGroupError, SegmentHolder,
 };
-use pravega_sdk_integration_tests::harness::{FAR, scale, scale_all};
+use pravega_sdk_integration_tests::harness::{FAR, eventually, scale, scale_all};
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, GroupStream, KeyRange, Offset, ReaderGroupConfiguration, SegmentId,
     StreamCut,
 };
 use tokio::time::timeout;
 
-use super::support::{Reader, create, group_of, in_scope_of, quick, segment, write};
+use super::support::{Reader, at, create, group_of, in_scope_of, quick, segment, write};
 
 #[tokio::test]
 async fn unread_bytes_are_those_of_the_group_of_each_reader_and_of_each_segment() {
@@ -29,6 +29,48 @@ async fn unread_bytes_are_those_of_the_group_of_each_reader_and_of_each_segment(
     reader.later().await;
     let unread = group.unread_bytes().await.unwrap();
     assert_eq!((unread.total(), unread.of_segment(&first.segment)), (180, first.bytes - 20));
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_checkpoint_is_not_unread_and_what_is_after_the_end_is_not_either() {
+    let (factory, stream, group) = group_of(1).await;
+    let unread = async || group.unread_bytes().await.unwrap().total();
+    let read_to_checkpoint = async |name: &str| {
+        let mut reader = Reader::join(&factory, &group, "r1").await;
+        reader.machine.handle_read(&segment(&stream, 0), Offset(40));
+        group.initiate_checkpoint(name).await.unwrap();
+        reader.answer().await;
+        reader
+    };
+    write(&factory, &stream, 2).await;
+    let mut reader = read_to_checkpoint("first").await;
+    assert_eq!(unread().await, 0);
+    write(&factory, &stream, 1).await;
+    assert_eq!(unread().await, 20);
+    // Cuts change nothing of it.
+    let (cuts, ()) = tokio::join!(group.generate_stream_cuts(FAR), async {
+        eventually("the request is there", async || {
+            group.describe().await.unwrap().checkpoints.len() > 1
+        })
+        .await;
+        assert_eq!(reader.later().await, None);
+    });
+    assert_eq!(cuts.unwrap()[0].offset(0.into()), Some(at(40)));
+    assert_eq!(unread().await, 20);
+    write(&factory, &stream, 1).await;
+    assert_eq!(unread().await, 40);
+
+    let end = BoundedCut::new(stream.clone(), [(SegmentId::from(0), Offset(60))]).unwrap();
+    let from = StreamCut::Unbounded;
+    let part = GroupStream { stream: stream.clone(), from, to: end.into() };
+    let configuration = ReaderGroupConfiguration::bounded([part]).unwrap();
+    let configuration = configuration
+        .with_refresh_interval(Duration::from_millis(50))
+        .with_automatic_checkpoint_interval(None);
+    group.reset(&configuration).await.unwrap();
+    assert_eq!(unread().await, 60);
+    read_to_checkpoint("second").await;
+    assert_eq!(unread().await, 20, "what is before the end");
 }
 
 #[tokio::test]

@@ -1,12 +1,12 @@
 //! Groups that begin again.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use pravega_sdk_event_stream::group::{
     GroupStore, GroupUpdate, ReaderGroup,
     machine::{Effect, LossReason},
 };
-use pravega_sdk_integration_tests::harness::{FAR, new_stream};
+use pravega_sdk_integration_tests::harness::{FAR, eventually, new_stream};
 use pravega_sdk_table_synchronizer::StateConfig;
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, GroupStream, Offset, Outcome, ReaderGroupConfiguration, SegmentId,
@@ -75,6 +75,61 @@ async fn a_group_goes_back_to_its_last_checkpoint_or_to_an_earlier_one() {
         [(segment(&stream, 0), Offset(40))]
     );
     assert_eq!(group.configuration().await.unwrap().generation(), Some(2));
+}
+
+/// What was generated without a checkpoint that readers are shown counts for neither.
+#[tokio::test]
+async fn generated_cuts_are_no_checkpoint_to_which_a_group_or_another_reader_goes_back() {
+    for is_reset in [true, false] {
+        let (factory, stream, group) = group_of(1).await;
+        write(&factory, &stream, 10).await;
+        let mut reader = Reader::join(&factory, &group, "r1").await;
+        reader.machine.handle_read(&segment(&stream, 0), Offset(40));
+        group.initiate_checkpoint("shown").await.unwrap();
+        reader.answer().await;
+        reader.machine.handle_read(&segment(&stream, 0), Offset(80));
+        let (cuts, ()) = tokio::join!(group.generate_stream_cuts(FAR), async {
+            eventually("the request is there", async || {
+                group.describe().await.unwrap().checkpoints.len() > 1
+            })
+            .await;
+            assert_eq!(reader.later().await, None, "the program sees nothing");
+        });
+        assert_eq!(cuts.unwrap()[0].offset(0.into()), Some(at(80)));
+        if is_reset {
+            group.reset_to_last_checkpoint().await.unwrap();
+        } else {
+            group.reader_offline("r1", None).await.unwrap();
+        }
+        let next = Reader::join(&factory, &group, "r2").await;
+        assert_eq!(next.open, [(segment(&stream, 0), Offset(40))], "{is_reset}");
+    }
+}
+
+/// A stream is added to a group, and the begin of the other one is moved.
+#[tokio::test]
+async fn a_group_that_was_reset_has_no_checkpoint_and_begins_again_where_its_configuration_does() {
+    let (factory, stream, group) = group_of(1).await;
+    let added = new_stream(factory.controller(), 1).await;
+    for stream in [&stream, &added] {
+        write(&factory, stream, 7).await;
+    }
+    let mut reader = Reader::join(&factory, &group, "r1").await;
+    reader.machine.handle_read(&segment(&stream, 0), Offset(40));
+    group.initiate_checkpoint("early").await.unwrap();
+    reader.answer().await;
+    let begin = BoundedCut::new(stream.clone(), [(SegmentId::from(0), Offset(80))]).unwrap();
+    let configuration = quick(&[stream.clone(), added.clone()]).with_starts([begin]).unwrap();
+    let starts = [(segment(&stream, 0), Offset(80)), (segment(&added, 0), Offset(0))];
+    for _ in 0..2 {
+        group.reset(&configuration).await.unwrap();
+        let mut next = Reader::join(&factory, &group, "r1").await;
+        assert_eq!(next.open.iter().cloned().collect::<BTreeSet<_>>(), starts.clone().into());
+        assert_eq!(group.unread_bytes().await.unwrap().total(), 60 + 140);
+        next.machine.handle_read(&segment(&stream, 0), Offset(140));
+        let refused = group.reset_to_last_checkpoint().await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConditionFailed, "{refused}");
+    }
 }
 
 #[tokio::test]

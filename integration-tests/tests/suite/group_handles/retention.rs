@@ -79,3 +79,22 @@ async fn an_automatic_group_releases_data_at_its_checkpoints() {
     assert_eq!(earlier.kind(), ErrorKind::InvalidStreamCut, "60 was released");
     update(60).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_reset_decides_if_data_is_kept_for_a_group() {
+    let (factory, stream, group) = group_with(GroupRetention::None).await;
+    let subscribers = async || factory.controller().subscribers(&stream).await.unwrap();
+    let name = [group.group().to_string()];
+    for retention in [
+        GroupRetention::ManualReleaseAtUserStreamCut,
+        GroupRetention::AutomaticReleaseAtLastCheckpoint,
+    ] {
+        assert_eq!(subscribers().await, Vec::<String>::new());
+        let configuration = quick(std::slice::from_ref(&stream));
+        group.reset(&configuration.clone().with_retention(retention)).await.unwrap();
+        assert_eq!(subscribers().await, name);
+        assert_eq!(group.configuration().await.unwrap().retention(), retention);
+        group.reset(&configuration).await.unwrap();
+    }
+    assert_eq!(subscribers().await, Vec::<String>::new());
+}
