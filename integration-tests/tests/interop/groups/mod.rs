@@ -11,4 +11,5 @@ mod mixed;
 mod offline;
 mod orders;
 mod retention;
+mod shared_retention;
 mod tables;
