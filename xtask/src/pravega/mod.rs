@@ -95,6 +95,7 @@ const SERVERS: [(&str, &[Module]); 3] = [
             Module::interop("shared"),
             Module::interop("groups"),
             Module::suite("group_handles"),
+            Module::suite("group_reader"),
             Module::suite("time_windows"),
             Module::suite("reader"),
             Module::suite("transactions"),
