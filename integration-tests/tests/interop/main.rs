@@ -5,7 +5,6 @@
 mod cluster;
 mod cluster_failover;
 mod differential;
-mod expired_tokens;
 mod groups;
 mod java;
 mod keycloak;

@@ -25,7 +25,7 @@ use self::{
     java::jars,
     keycloak::Keycloak,
     readiness::Tool,
-    standalone::{Ports, Security, Standalone, Tls},
+    standalone::{Accounts, Ports, Security, Standalone, Tls},
 };
 use crate::command::{cargo, run};
 
@@ -107,6 +107,17 @@ const SERVERS: [(&str, &[Module]); 3] = [
     ),
 ];
 
+/// Servers that demand something of their clients, and the modules that run against each.
+const SECURED: [(&str, (Accounts, Tls), &[&str]); 3] = [
+    (
+        "accounts",
+        (Accounts::On, Tls::Off),
+        &["secured::expired_tokens", "secured::accounts", "secured::data"],
+    ),
+    ("tls", (Accounts::Off, Tls::On), &["secured::tls", "secured::data"]),
+    ("secured", (Accounts::On, Tls::On), &["secured::accounts", "secured::tls", "secured::data"]),
+];
+
 /// Returns the required programs that are not installed.
 pub(crate) fn missing_tools() -> Vec<&'static str> {
     let runs = |program: &str| {
@@ -120,8 +131,8 @@ pub(crate) fn missing_tools() -> Vec<&'static str> {
     ["java", "mvn"].into_iter().filter(|program| !runs(program)).collect()
 }
 
-/// Runs the tests that need a real server: against a plain one, then against one with accounts, and
-/// one with TLS as well; then those that need a Keycloak.
+/// Runs the tests that need a real server: against a plain one, then against those with accounts, TLS
+/// and both; then those that need a Keycloak.
 pub(crate) fn interop(root: &Path) -> Result<()> {
     let lib = jars(root)?;
     let build =
@@ -140,7 +151,7 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
         test(root, Vec::new(), module, Output::Shown)?;
     }
     for (name, modules) in SERVERS {
-        let mut server = Standalone::start(&lib, &work_folder(root, name), &Security::None)?;
+        let mut server = Standalone::start(&lib, &work_folder(root, name), None)?;
         let tested = modules
             .iter()
             .try_for_each(|module| test(root, server.variables(), *module, Output::Captured));
@@ -148,11 +159,14 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
         tested?;
     }
 
-    for (name, tls) in [("expired_tokens", Tls::Off), ("secured", Tls::On)] {
+    for (name, demands, modules) in SECURED {
         let folder = work_folder(root, name);
-        let security = Security::prepare(root, &lib, &folder, tls)?;
-        let mut server = Standalone::start(&lib, &folder, &security)?;
-        let tested = test(root, server.variables(), Module::interop(name), Output::Captured);
+        let security = Security::prepare(root, &lib, &folder, demands)?;
+        let mut server = Standalone::start(&lib, &folder, Some(&security))?;
+        let tested = modules.iter().try_for_each(|module| {
+            let module = Module::interop(module);
+            test(root, server.variables(), module, Output::Captured)
+        });
         server.stop();
         tested?;
     }
@@ -239,7 +253,7 @@ pub(crate) fn start_standalone(root: &Path) -> Result<()> {
     let folder = root.join("target/pravega/standalone");
     refuse_second(&folder)?;
     build_tool(root)?;
-    let mut server = Standalone::start_on(&lib, &folder, &Security::None, || Ok(Ports::USUAL))?;
+    let mut server = Standalone::start_on(&lib, &folder, None, || Ok(Ports::USUAL))?;
     server.keep();
     println!(
         "ready: tcp://localhost:{} (in memory; stop it with `cargo xtask pravega stop`)",

@@ -99,14 +99,29 @@ pub(super) enum Tls {
     On,
 }
 
-pub(super) enum Security {
-    None,
-    /// Holds the folder with the key, the certificate, the accounts and an expired token.
-    Accounts(PathBuf, Tls),
+/// Whether a server has accounts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accounts {
+    Off,
+    On,
+}
+
+/// What a server demands of its clients.
+#[derive(Clone)]
+pub(super) struct Security {
+    /// The folder with the key, the certificate, the accounts and an expired token.
+    folder: PathBuf,
+    accounts: Accounts,
+    tls: Tls,
 }
 
 impl Security {
-    pub(super) fn prepare(root: &Path, lib: &Path, folder: &Path, tls: Tls) -> Result<Self> {
+    pub(super) fn prepare(
+        root: &Path,
+        lib: &Path,
+        folder: &Path,
+        (accounts, tls): (Accounts, Tls),
+    ) -> Result<Self> {
         let secrets = folder.join("secrets");
         fs::create_dir_all(&secrets)?;
         // The server's classes log to the folder in which they run.
@@ -117,25 +132,25 @@ impl Security {
             .arg(root.join("integration-tests/java/SecureFiles.java"))
             .arg(&secrets)
             .arg(PASSWORD))?;
-        Ok(Self::Accounts(secrets, tls))
+        Ok(Self { folder: secrets, accounts, tls })
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
     }
 
     fn properties(&self) -> Vec<(&'static str, String)> {
-        let Self::Accounts(folder, tls) = self else {
-            return Vec::new();
-        };
-        let file = |name: &str| folder.join(name).display().to_string();
         vec![
-            ("security.auth.enable", "true".to_owned()),
+            ("security.auth.enable", (self.accounts == Accounts::On).to_string()),
             ("security.auth.credentials.username", "admin".to_owned()),
             ("security.auth.credentials.pwd", PASSWORD.to_owned()),
-            ("security.auth.pwdAuthHandler.accountsDb.location", file("accounts")),
-            ("security.tls.enable", (*tls == Tls::On).to_string()),
-            ("security.tls.privateKey.location", file("server.pk8")),
-            ("security.tls.certificate.location", file("server.crt")),
-            ("security.tls.keyStore.location", file("server.jks")),
-            ("security.tls.keyStore.pwd.location", file("store-password")),
-            ("security.tls.trustStore.location", file("trust.jks")),
+            ("security.auth.pwdAuthHandler.accountsDb.location", self.file("accounts")),
+            ("security.tls.enable", (self.tls == Tls::On).to_string()),
+            ("security.tls.privateKey.location", self.file("server.pk8")),
+            ("security.tls.certificate.location", self.file("server.crt")),
+            ("security.tls.keyStore.location", self.file("server.jks")),
+            ("security.tls.keyStore.pwd.location", self.file("store-password")),
+            ("security.tls.trustStore.location", self.file("trust.jks")),
         ]
     }
 }
@@ -145,11 +160,11 @@ pub(super) struct Standalone {
     process: Option<Child>,
     folder: PathBuf,
     ports: Ports,
-    secrets: Option<(PathBuf, Tls)>,
+    security: Option<Security>,
 }
 
 impl Standalone {
-    pub(super) fn start(lib: &Path, folder: &Path, security: &Security) -> Result<Self> {
+    pub(super) fn start(lib: &Path, folder: &Path, security: Option<&Security>) -> Result<Self> {
         Self::start_on(lib, folder, security, Ports::free)
     }
 
@@ -157,7 +172,7 @@ impl Standalone {
     pub(super) fn start_on(
         lib: &Path,
         folder: &Path,
-        security: &Security,
+        security: Option<&Security>,
         ports: impl Fn() -> Result<Ports>,
     ) -> Result<Self> {
         readiness::second_start(
@@ -172,7 +187,12 @@ impl Standalone {
     }
 
     /// Starts a process and waits until its ports are open.
-    fn launch(lib: &Path, folder: &Path, security: &Security, ports: Ports) -> Result<Self> {
+    fn launch(
+        lib: &Path,
+        folder: &Path,
+        security: Option<&Security>,
+        ports: Ports,
+    ) -> Result<Self> {
         fs::create_dir_all(folder.join("pids"))?;
         fs::write(folder.join("logback.xml"), LOG_CONFIG)?;
         let mut properties = vec![
@@ -183,7 +203,7 @@ impl Standalone {
             ("admin.gateway.enable", "true".to_owned()),
             ("admin.gateway.port", ports.admin.to_string()),
         ];
-        properties.extend(security.properties());
+        properties.extend(security.iter().flat_map(|security| security.properties()));
         let text: String =
             properties.iter().map(|(name, value)| format!("singlenode.{name}={value}\n")).collect();
         fs::write(folder.join("standalone.properties"), text)?;
@@ -205,12 +225,8 @@ impl Standalone {
             .stderr(log)
             .spawn()
             .context("cannot start java")?;
-        let secrets = match security {
-            Security::None => None,
-            Security::Accounts(folder, tls) => Some((folder.clone(), *tls)),
-        };
-        let mut server =
-            Self { process: Some(process), folder: folder.to_path_buf(), ports, secrets };
+        let (folder, security) = (folder.to_path_buf(), security.cloned());
+        let mut server = Self { process: Some(process), folder, ports, security };
         println!("waiting for Pravega on port {}", server.ports.controller);
         server.wait()?;
         Ok(server)
@@ -243,10 +259,12 @@ impl Standalone {
             ("PRAVEGA_TEST_ADMIN", format!("127.0.0.1:{}", self.ports.admin)),
             ("PRAVEGA_TEST_REST", format!("127.0.0.1:{}", self.ports.rest)),
         ];
-        if let Some((secrets, _)) = &self.secrets {
-            let file = |name: &str| secrets.join(name).display().to_string();
-            variables.push(("PRAVEGA_TEST_TRUST_STORE", file("server.crt")));
-            variables.push(("PRAVEGA_TEST_EXPIRED_TOKEN", file("expired-token")));
+        let Some(security) = &self.security else { return variables };
+        if security.tls == Tls::On {
+            variables.push(("PRAVEGA_TEST_TRUST_STORE", security.file("server.crt")));
+        }
+        if security.accounts == Accounts::On {
+            variables.push(("PRAVEGA_TEST_EXPIRED_TOKEN", security.file("expired-token")));
             variables.push(("PRAVEGA_TEST_PASSWORD", PASSWORD.to_owned()));
         }
         variables
@@ -255,19 +273,20 @@ impl Standalone {
     /// Returns the environment of the `pravega` tool.
     fn tool_variables(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![("PRAVEGA_CONTROLLER_URI", self.url())];
-        if let Some((secrets, tls)) = &self.secrets {
+        let Some(security) = &self.security else { return variables };
+        if security.accounts == Accounts::On {
             variables.push(("PRAVEGA_USER", "admin".to_owned()));
             variables.push(("PRAVEGA_PASSWORD", PASSWORD.to_owned()));
-            if *tls == Tls::On {
-                let trusted = secrets.join("server.crt").display().to_string();
-                variables.push(("PRAVEGA_TRUST_STORE", trusted));
-            }
+        }
+        if security.tls == Tls::On {
+            variables.push(("PRAVEGA_TRUST_STORE", security.file("server.crt")));
         }
         variables
     }
 
     fn url(&self) -> String {
-        let scheme = if let Some((_, Tls::On)) = self.secrets { "tls" } else { "tcp" };
+        let has_tls = self.security.as_ref().is_some_and(|security| security.tls == Tls::On);
+        let scheme = if has_tls { "tls" } else { "tcp" };
         format!("{scheme}://localhost:{}", self.ports.controller)
     }
 

@@ -4,21 +4,16 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
-use pravega_sdk_controller_client::{AccessOperation, Credentials};
-use pravega_sdk_integration_tests::harness::{new_stream, rest::Rest, tokens, unique, url};
+use pravega_sdk_controller_client::AccessOperation;
+use pravega_sdk_integration_tests::harness::{new_stream, rest::Rest, tokens, unique};
 use pravega_sdk_server::EmbeddedServer;
 use serde_json::{Value, json};
 
-fn variable(name: &str) -> String {
-    std::env::var(name).expect("run these tests with `cargo xtask interop`, which starts a server")
-}
+use super::{admin, variable};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_set_up_that_is_answered_by_a_close_gets_another_token() {
-    let credentials = Credentials::basic("admin", &variable("PRAVEGA_TEST_PASSWORD")).unwrap();
-    let config = ClientConfig::from_url(&url()).unwrap().with_credentials(credentials);
-    let factory = ClientFactory::new(config).unwrap();
+    let factory = admin();
     let stream = new_stream(factory.controller(), 1).await;
     factory.tokens().token(&stream, AccessOperation::Write).await.unwrap();
     // Tokens of one second are the same.
