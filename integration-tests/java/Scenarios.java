@@ -1,3 +1,5 @@
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
 import io.pravega.client.BatchClientFactory;
 import io.pravega.client.ByteStreamClientFactory;
 import io.pravega.client.ClientConfig;
@@ -39,6 +41,8 @@ import io.pravega.client.tables.Remove;
 import io.pravega.client.tables.TableEntry;
 import io.pravega.client.tables.TableKey;
 import io.pravega.client.tables.Version;
+import io.pravega.shared.security.auth.Credentials;
+import io.pravega.shared.security.auth.DefaultCredentials;
 import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -52,14 +56,24 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
 /**
- * What the Java client does with a server, each part of it once: URI. Whatever does not hold ends it.
- * With a scope after the URI it fills the server instead, which must have a limit.
+ * What the Java client does with a server: URI [PART]. Whatever does not hold ends it. The parts:
+ *
+ * features: each feature once; the default.
+ * full: fills a server that has a limit, in the scope "java".
+ * accounts: what the accounts "admin", which may do everything, and "reader", which may read the scope "open" and
+ * no other, can do, both with the password that PEER_PASSWORD has. With "groups" after it, the right to read is
+ * enough for a reader group, as with the defaults of a controller; with "streams" it is not, as on a standalone server.
+ *
+ * PEER_TRUST_STORE is the file with the certificate of a server with TLS. The account of the other parts is in the
+ * variables that the client reads by itself.
  */
 public class Scenarios {
     private final ClientConfig config;
@@ -67,36 +81,53 @@ public class Scenarios {
     private final UTF8StringSerializer text = new UTF8StringSerializer();
     private final String scope;
 
-    Scenarios(String uri, String scope) {
+    Scenarios(String uri, Credentials credentials, String scope) {
         this.scope = scope;
-        this.config = ClientConfig.builder().controllerURI(URI.create(uri)).build();
+        this.config = ClientConfig.builder().controllerURI(URI.create(uri)).credentials(credentials)
+                .trustStore(System.getenv("PEER_TRUST_STORE")).build();
     }
 
     interface Scenario {
         void run() throws Exception;
     }
 
-    public static void main(String[] arguments) throws Exception {
-        if (arguments.length > 1) {
-            Scenarios all = new Scenarios(arguments[0], arguments[1]);
-            all.step("a full server", all::full);
-            System.err.println("all scenarios hold");
-            System.exit(0);
+    public static void main(String[] arguments) {
+        try {
+            run(arguments);
+        } catch (Throwable failed) {
+            failed.printStackTrace();
+            // The threads of the client would go on.
+            System.exit(1);
         }
-        Scenarios all = new Scenarios(arguments[0], "java" + System.nanoTime());
-        all.step("administration", all::administration);
-        all.step("events, a reader group, checkpoints and a scale", all::readerGroup);
-        all.step("transactions", all::transactions);
-        all.step("byte streams", all::byteStreams);
-        all.step("key-value tables", all::tables);
-        all.step("batch reads", all::batchReads);
-        all.step("watermarks", all::watermarks);
-        all.step("truncation, sealing, deletion", all::endings);
         System.err.println("all scenarios hold");
         System.exit(0);
     }
 
-    private void step(String name, Scenario scenario) throws Exception {
+    private static void run(String[] arguments) throws Exception {
+        String uri = arguments[0];
+        switch (arguments.length > 1 ? arguments[1] : "features") {
+            case "features" -> new Scenarios(uri, null, "java" + System.nanoTime()).features();
+            case "full" -> {
+                Scenarios full = new Scenarios(uri, null, "java");
+                full.step("a full server", full::full);
+            }
+            case "accounts" -> accounts(uri, arguments[2].equals("groups"));
+            default -> throw new IllegalArgumentException(arguments[1]);
+        }
+    }
+
+    private void features() throws Exception {
+        step("administration", this::administration);
+        step("events, a reader group, checkpoints and a scale", this::readerGroup);
+        step("transactions", this::transactions);
+        step("byte streams", this::byteStreams);
+        step("key-value tables", this::tables);
+        step("batch reads", this::batchReads);
+        step("watermarks", this::watermarks);
+        step("truncation, sealing, deletion", this::endings);
+    }
+
+    private static void step(String name, Scenario scenario) throws Exception {
         long begun = System.nanoTime();
         scenario.run();
         System.err.printf("holds: %s (%d ms)%n", name, (System.nanoTime() - begun) / 1_000_000);
@@ -146,9 +177,12 @@ public class Scenarios {
     }
 
     private void write(String stream, int from, int to) throws Exception {
+        write(stream, from, to, EventWriterConfig.builder().build());
+    }
+
+    private void write(String stream, int from, int to, EventWriterConfig settings) throws Exception {
         try (EventStreamClientFactory factory = factory();
-                EventStreamWriter<String> writer =
-                        factory.createEventWriter(stream, text, EventWriterConfig.builder().build())) {
+                EventStreamWriter<String> writer = factory.createEventWriter(stream, text, settings)) {
             List<CompletableFuture<Void>> written = new ArrayList<>();
             for (int number = from; number < to; number++) {
                 String key = "key" + number % 10;
@@ -283,16 +317,21 @@ public class Scenarios {
             check(dropped.checkStatus() == Transaction.Status.ABORTED
                     || dropped.checkStatus() == Transaction.Status.ABORTING, "the other is aborted");
         }
+        readAll("transactions", "committed", 50);
+    }
+
+    /** Reads all events of a stream through a new reader group. */
+    private void readAll(String stream, String group, int count) {
         try (ReaderGroupManager groups = ReaderGroupManager.withScope(scope, config);
                 EventStreamClientFactory factory = factory()) {
-            groups.createReaderGroup("committed", ReaderGroupConfig.builder()
-                    .stream(Stream.of(scope, "transactions")).automaticCheckpointIntervalMillis(1000)
+            groups.createReaderGroup(group, ReaderGroupConfig.builder()
+                    .stream(Stream.of(scope, stream)).automaticCheckpointIntervalMillis(1000)
                     .groupRefreshTimeMillis(1000).build());
             EventStreamReader<String> reader =
-                    factory.createReader("reader", "committed", text, ReaderConfig.builder().build());
+                    factory.createReader("reader", group, text, ReaderConfig.builder().build());
             Map<String, List<Integer>> keys = new TreeMap<>();
-            read(reader, 50, keys);
-            checkOrder(keys, 0, 50);
+            read(reader, count, keys);
+            checkOrder(keys, 0, count);
             reader.close();
         }
     }
@@ -372,9 +411,13 @@ public class Scenarios {
     private void batchReads() throws Exception {
         stream("batch", 2);
         write("batch", 0, 100);
+        batchRead("batch", 100);
+    }
+
+    private void batchRead(String stream, int count) {
         Map<String, List<Integer>> keys = new HashMap<>();
         try (BatchClientFactory factory = BatchClientFactory.withScope(scope, config)) {
-            var ranges = factory.getSegments(Stream.of(scope, "batch"), StreamCut.UNBOUNDED, StreamCut.UNBOUNDED);
+            var ranges = factory.getSegments(Stream.of(scope, stream), StreamCut.UNBOUNDED, StreamCut.UNBOUNDED);
             for (var each = ranges.getIterator(); each.hasNext();) {
                 SegmentRange range = each.next();
                 try (SegmentIterator<String> events = factory.readSegment(range, text)) {
@@ -385,7 +428,7 @@ public class Scenarios {
                 }
             }
         }
-        checkOrder(keys, 0, 100);
+        checkOrder(keys, 0, count);
     }
 
     private void watermarks() throws Exception {
@@ -422,6 +465,130 @@ public class Scenarios {
             check(!manager.deleteStream(scope, "batch"), "it is gone");
             check(manager.deleteScopeRecursive(scope), "everything is gone");
             check(!manager.checkScopeExists(scope), "the scope too");
+        }
+    }
+
+    /** The account "reader" may read "open", and do nothing with "closed". */
+    private static void accounts(String uri, boolean groupsNeedReading) throws Exception {
+        String password = System.getenv("PEER_PASSWORD");
+        Credentials admin = new DefaultCredentials(password, "admin");
+        Credentials reader = new DefaultCredentials(password, "reader");
+        Scenarios open = new Scenarios(uri, admin, "open");
+        step("an account with all rights", () -> {
+            for (Scenarios scenarios : List.of(open, new Scenarios(uri, admin, "closed"))) {
+                scenarios.stream("events", 1);
+                scenarios.write("events", 0, 100);
+                // With accounts, the Java server refuses every token of a table, so it is not changed here.
+                scenarios.createTable("table");
+            }
+        });
+        Scenarios reading = new Scenarios(uri, reader, "open");
+        step("an account with the right to read", () -> {
+            if (groupsNeedReading) {
+                reading.readAll("events", "group", 100);
+            }
+            reading.batchRead("events", 100);
+            reading.checkRefused(Status.Code.PERMISSION_DENIED, reading.changes());
+            open.readAll("events", "other", 100);
+        });
+        step("an account without a right on the scope", () -> {
+            Scenarios elsewhere = new Scenarios(uri, reader, "closed");
+            elsewhere.checkRefused(Status.Code.PERMISSION_DENIED, elsewhere.changes());
+            elsewhere.checkRefused(Status.Code.PERMISSION_DENIED, elsewhere.reads());
+        });
+        step("a wrong password, a wrong name, no account", () -> {
+            Credentials wrong = new DefaultCredentials("not" + password, "admin");
+            Credentials unknown = new DefaultCredentials(password, "unknown");
+            for (Credentials credentials : Arrays.asList(wrong, unknown, null)) {
+                Scenarios refused = new Scenarios(uri, credentials, "open");
+                refused.checkRefused(Status.Code.UNAUTHENTICATED, refused.changes());
+                refused.checkRefused(Status.Code.UNAUTHENTICATED, refused.reads());
+            }
+        });
+    }
+
+    private Map<String, Scenario> changes() {
+        Map<String, Scenario> all = new TreeMap<>();
+        // A writer tries again after every failure, for minutes by default, and one of bytes forever.
+        EventWriterConfig hasty = EventWriterConfig.builder().retryAttempts(3).maxBackoffMillis(100).build();
+        all.put("writing events", () -> write("events", 100, 101, hasty));
+        all.put("creating a table", () -> createTable("another"));
+        all.put("changing a table", () -> changeTable("table"));
+        all.put("beginning a transaction", () -> {
+            try (EventStreamClientFactory factory = factory();
+                    TransactionalEventStreamWriter<String> writer = factory.createTransactionalEventWriter(
+                            "writer", "events", text, EventWriterConfig.builder().build())) {
+                writer.beginTxn();
+            }
+        });
+        all.put("creating a scope", () -> managed(manager -> manager.createScope("another")));
+        all.put("creating a stream", () -> managed(manager ->
+                manager.createStream(scope, "another", StreamConfiguration.builder().build())));
+        all.put("sealing a stream", () -> managed(manager -> manager.sealStream(scope, "events")));
+        all.put("deleting a stream", () -> managed(manager -> manager.deleteStream(scope, "events")));
+        return all;
+    }
+
+    private Map<String, Scenario> reads() {
+        Map<String, Scenario> all = new TreeMap<>();
+        all.put("reading events", () -> readAll("events", "refused", 100));
+        all.put("reading events in batches", () -> batchRead("events", 100));
+        all.put("listing streams", () -> managed(manager -> manager.listStreams(scope).hasNext()));
+        all.put("asking for a scope", () -> managed(manager -> manager.checkScopeExists(scope)));
+        all.put("asking for the ends of a stream", () -> managed(manager ->
+                manager.fetchStreamInfo(scope, "events").get(30, TimeUnit.SECONDS)));
+        return all;
+    }
+
+    interface Managed {
+        void run(StreamManager manager) throws Exception;
+    }
+
+    private void managed(Managed call) throws Exception {
+        try (StreamManager manager = StreamManager.create(config)) {
+            call.run(manager);
+        }
+    }
+
+    private void createTable(String name) {
+        try (KeyValueTableManager manager = KeyValueTableManager.create(config)) {
+            check(manager.createKeyValueTable(scope, name, KeyValueTableConfiguration.builder()
+                    .partitionCount(1).primaryKeyLength(4).build()), name + " was made");
+        }
+    }
+
+    private void changeTable(String name) throws Exception {
+        try (KeyValueTableFactory factory = KeyValueTableFactory.withScope(scope, config);
+                KeyValueTable table =
+                        factory.forKeyValueTable(name, KeyValueTableClientConfiguration.builder().build())) {
+            table.update(new Put(new TableKey(bytes("key0")), bytes("value"))).get(30, TimeUnit.SECONDS);
+        }
+    }
+
+    /** Each call fails soon, with the status that the client's own errors have. */
+    private void checkRefused(Status.Code code, Map<String, Scenario> calls) throws Exception {
+        for (Map.Entry<String, Scenario> call : calls.entrySet()) {
+            Future<?> answer = executor.submit(() -> {
+                call.getValue().run();
+                return null;
+            });
+            Status status = null;
+            try {
+                answer.get(30, TimeUnit.SECONDS);
+            } catch (ExecutionException failed) {
+                for (Throwable cause = failed; status == null; cause = cause.getCause()) {
+                    if (cause == null) {
+                        throw failed;
+                    }
+                    if (cause instanceof StatusRuntimeException refusal) {
+                        status = refusal.getStatus();
+                    }
+                }
+            } catch (TimeoutException late) {
+                check(false, call.getKey() + " in " + scope + " ends");
+            }
+            check(status != null && status.getCode() == code,
+                    call.getKey() + " in " + scope + " is refused with " + code + " and not " + status);
         }
     }
 }

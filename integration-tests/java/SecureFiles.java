@@ -1,6 +1,7 @@
 import io.pravega.shared.security.crypto.StrongPasswordProcessor;
 import io.pravega.shared.security.token.JsonWebToken;
 import java.io.InputStream;
+import java.net.InetAddress;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,7 +16,7 @@ import java.util.Map;
 
 /**
  * Makes what a server with TLS and accounts needs, in the folder given: a key with a self-signed certificate for
- * localhost in the forms the server wants, a file of accounts, and a token that has expired. For tests only:
+ * this machine in the forms the server wants, a file of accounts, and a token that has expired. For tests only:
  * everything has the same password.
  *
  * Usage: java -cp LIB/* SecureFiles.java FOLDER PASSWORD
@@ -25,8 +26,10 @@ public class SecureFiles {
         Path folder = Path.of(arguments[0]);
         String password = arguments[1];
         Path keyStore = folder.resolve("server.jks");
+        // The server's segment store is at 0.0.0.0, it says, and the Java client takes that for this machine's name.
+        String names = "dns:localhost,ip:127.0.0.1,dns:" + InetAddress.getLocalHost().getHostName();
         keytool("-genkeypair", "-alias", "server", "-keyalg", "RSA", "-keysize", "2048", "-validity", "30",
-                "-dname", "CN=localhost", "-ext", "san=dns:localhost,ip:127.0.0.1", "-ext", "eku=serverAuth",
+                "-dname", "CN=localhost", "-ext", "san=" + names, "-ext", "eku=serverAuth",
                 "-storetype", "JKS", "-keystore", keyStore.toString(), "-storepass", password, "-keypass", password);
         KeyStore store = KeyStore.getInstance("JKS");
         try (InputStream in = Files.newInputStream(keyStore)) {

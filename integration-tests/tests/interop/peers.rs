@@ -1,14 +1,22 @@
 //! The other clients, unchanged: Java's 0.13.0 and `pravega-client` 0.3.7 use all their features on
 //! a server.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_integration_tests::harness::{eventually, url};
-use pravega_sdk_server::EmbeddedServer;
+use pravega_sdk_server::{EmbeddedServer, ServerTls, account_line};
+use tempfile::TempDir;
 use tokio::time::timeout;
 
-const LIMIT: Duration = Duration::from_secs(240);
+use crate::program::{LIMIT, command_for};
+
+const PASSWORD: &str = "1111_aaaa";
 
 /// Runs a program that checks its own results. The process is killed with the test, also after a
 /// timeout.
@@ -27,27 +35,17 @@ async fn run(command: Command) {
 
 #[tokio::test]
 async fn every_feature_of_the_java_client_works() {
-    let jars =
-        std::env::var("PRAVEGA_TEST_JARS").expect("run these tests with `cargo xtask interop`");
     let folder = tempfile::tempdir().unwrap();
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("java/Scenarios.java");
-    let mut command = Command::new("java");
-    // The client writes its log into a folder below the one that it runs in.
-    command.current_dir(folder.path()).arg("-cp").arg(format!("{jars}/*")).arg(program).arg(url());
-    run(command).await;
+    run(command_for("Scenarios", folder.path(), &url())).await;
 }
 
 /// A reply that the Java client answers by waiting for the next write would make it wait forever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_java_writer_goes_on_after_its_server_was_full() {
-    let jars =
-        std::env::var("PRAVEGA_TEST_JARS").expect("run these tests with `cargo xtask interop`");
     let server = EmbeddedServer::builder().with_memory_limit(4 << 20).start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("java/Scenarios.java");
-    let mut command = Command::new("java");
-    command.current_dir(folder.path()).arg("-cp").arg(format!("{jars}/*")).arg(program);
-    command.args([&server.url(), "java"]);
+    let mut command = command_for("Scenarios", folder.path(), &server.url());
+    command.arg("full");
     let freed = async {
         let is_full = folder.path().join("full");
         eventually("the server is full", async || is_full.exists()).await;
@@ -57,6 +55,67 @@ async fn a_java_writer_goes_on_after_its_server_was_full() {
         factory.controller().truncate_stream(&tail).await.unwrap();
     };
     tokio::join!(run(command), freed);
+}
+
+/// A server with TLS and a file of accounts, which has the accounts of the Java server of the other
+/// tests.
+struct Secured {
+    server: EmbeddedServer,
+    folder: TempDir,
+}
+
+impl Secured {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let accounts = [
+            ("admin", "prn::*,READ_UPDATE"),
+            ("reader", "prn::/,READ;prn::/scope:open,READ;prn::/scope:open/*,READ"),
+        ];
+        let lines = accounts.map(|(user, rules)| account_line(user, PASSWORD, rules) + "\n");
+        std::fs::write(folder.path().join("accounts"), lines.concat()).unwrap();
+        let server = EmbeddedServer::builder()
+            .with_accounts_file(folder.path().join("accounts"))
+            .with_tls(ServerTls::made_in(folder.path().join("tls")))
+            // The Java client waits for one.
+            .with_watermark_interval(Duration::from_secs(1))
+            .start()
+            .await
+            .unwrap();
+        assert!(server.url().starts_with("tls://"), "{}", server.url());
+        Self { server, folder }
+    }
+
+    fn certificate(&self) -> PathBuf {
+        self.folder.path().join("tls/server.crt")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_feature_of_the_java_client_works_over_tls_with_an_account() {
+    let secured = Secured::start().await;
+    let mut command = command_for("Scenarios", secured.folder.path(), &secured.server.url());
+    command.env("PEER_TRUST_STORE", secured.certificate());
+    // The client itself reads these.
+    command.env("pravega_client_auth_method", "Basic");
+    let account = BASE64.encode(format!("admin:{PASSWORD}"));
+    command.env("pravega_client_auth_token", account);
+    run(command).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_let_the_java_client_do_what_they_may_and_give_it_its_own_errors() {
+    let secured = Secured::start().await;
+    accounts(&secured.server.url(), &secured.certificate(), PASSWORD, "groups").await;
+}
+
+/// Requires that accounts of a server with TLS mean the same to the Java client everywhere.
+/// `readable` is "groups" if the right to read is enough for a reader group, otherwise "streams".
+pub(crate) async fn accounts(url: &str, certificate: &Path, password: &str, readable: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = command_for("Scenarios", folder.path(), url);
+    command.env("PEER_TRUST_STORE", certificate).env("PEER_PASSWORD", password);
+    command.args(["accounts", readable]);
+    run(command).await;
 }
 
 #[tokio::test]

@@ -115,7 +115,11 @@ const SECURED: [(&str, (Accounts, Tls), &[&str]); 3] = [
         &["secured::expired_tokens", "secured::accounts", "secured::data"],
     ),
     ("tls", (Accounts::Off, Tls::On), &["secured::tls", "secured::data"]),
-    ("secured", (Accounts::On, Tls::On), &["secured::accounts", "secured::tls", "secured::data"]),
+    (
+        "secured",
+        (Accounts::On, Tls::On),
+        &["secured::accounts", "secured::tls", "secured::data", "secured::java"],
+    ),
 ];
 
 /// Returns the required programs that are not installed.
