@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use pravega_sdk_client_factory::ClientFactory;
+use pravega_sdk_controller_client::TokenCache;
 use pravega_sdk_event_stream::SegmentContext;
 use pravega_sdk_segment_client::{
     ByteStream, Opening, RawClient, StoreConfig, StoreDialer, StorePool, Transport,
@@ -26,12 +27,21 @@ impl Transport for Through {
 
 /// Returns the parts of `factory`, with connections of their own, which all go to `address`.
 pub fn through(factory: &ClientFactory, address: SocketAddr) -> SegmentContext {
+    through_with(factory, address, Arc::clone(factory.tokens()))
+}
+
+/// As [`through`], with a cache of tokens in place of that of `factory`.
+pub fn through_with(
+    factory: &ClientFactory,
+    address: SocketAddr,
+    tokens: Arc<TokenCache>,
+) -> SegmentContext {
     let dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(Through(address)));
     let pool = StorePool::new(dialer);
     SegmentContext::new(
         Arc::clone(factory.controller()),
         Arc::clone(factory.endpoints()),
-        Arc::clone(factory.tokens()),
+        tokens,
         RawClient::with_pool(pool.clone()),
         pool,
     )

@@ -17,5 +17,6 @@ mod limits;
 mod misuse;
 mod process;
 mod rest;
+mod rotation;
 mod support;
 mod tls;
