@@ -156,6 +156,15 @@ where
         Err(no_runtime("the runtime of the call was shut down"))
     }
 
+    /// Returns the cached value of `key`, unless it has expired, without waiting. A fetch that is
+    /// due begins, as in [`Self::get`].
+    pub(crate) fn cached(&self, key: &K) -> Option<V> {
+        match self.find(key) {
+            Ok(Found::Value(value)) => Some(value),
+            Ok(Found::Flight(..)) | Err(_) => None,
+        }
+    }
+
     /// Removes the value of `key` if it is still `bad`, so that the next call fetches.
     pub(crate) fn invalidate(&self, key: &K, bad: &V) {
         if let Some(entry) = self.shared.lock().get_mut(key) {
@@ -382,6 +391,19 @@ mod tests {
         assert_eq!(cache.get(&1).await.unwrap(), 1);
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert_eq!(cache.get(&1).await.unwrap(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_that_is_not_waited_for_is_fetched_all_the_same() {
+        let (cache, count) = counting(u32::MAX);
+        let second = Duration::from_secs(1);
+        for (passed, cached) in [(0, None), (0, None), (2, Some(1)), (11, Some(1)), (2, Some(2))] {
+            tokio::time::sleep(passed * second).await;
+            assert_eq!(cache.cached(&1), cached);
+        }
+        assert_eq!(count.load(Ordering::SeqCst), 2);
+        tokio::time::sleep(25 * second).await;
+        assert_eq!((cache.cached(&1), cache.get(&1).await.unwrap()), (None, 3));
     }
 
     #[tokio::test(start_paused = true)]

@@ -88,6 +88,17 @@ impl TokenCache {
         Ok(self.cache.get(&(stream.clone(), access)).await?.token)
     }
 
+    /// Returns the token of [`Self::token`] if that needs no waiting. If not, the token is fetched
+    /// in the background.
+    #[must_use]
+    pub fn cached(
+        &self,
+        stream: &ScopedStream,
+        access: AccessOperation,
+    ) -> Option<DelegationToken> {
+        Some(self.cache.cached(&(stream.clone(), access))?.token)
+    }
+
     /// Removes `token`, which a segment store refused as expired: the next call asks the
     /// controller, unless the token was replaced already.
     pub fn expired(&self, stream: &ScopedStream, access: AccessOperation, token: &DelegationToken) {

@@ -11,9 +11,10 @@ use std::{
     time::Duration,
 };
 
+use bytestring::ByteString;
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use pravega_sdk_controller_client::{AccessOperation, DelegationToken};
-use pravega_sdk_types::ErrorKind;
+use pravega_sdk_types::{ErrorKind, ScopedStream};
 use pravega_sdk_wire_protocol::WireCommand;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,7 @@ use crate::{
     connection::RequestError,
     context::SegmentContext,
     error::{NoRuntime, ReadError},
-    machine::{Location, LookupError, Now},
+    machine::{Location, LookupError, Now, Token},
     runtime::{HomeRuntime, home},
     seeded_bugs::{Bugs, SeededBug},
 };
@@ -46,6 +47,8 @@ pub struct ReadDriver<T> {
     work: FuturesUnordered<BoxFuture<'static, Done<T>>>,
     /// Cancelled when a segment is no longer read.
     readers: HashMap<ReaderId, CancellationToken>,
+    /// The streams of the segments, for which tokens are.
+    streams: HashMap<ReaderId, ScopedStream>,
     timer: Pin<Box<Sleep>>,
     started: Instant,
     /// All timers and tasks of the work belong to it, on any thread.
@@ -73,6 +76,7 @@ impl<T: Send + 'static> ReadDriver<T> {
             context,
             work: FuturesUnordered::new(),
             readers: HashMap::new(),
+            streams: HashMap::new(),
             timer: Box::pin(sleep_until(started)),
             started,
             home,
@@ -121,6 +125,7 @@ impl<T: Send + 'static> ReadDriver<T> {
             is_busy = true;
             match effect {
                 Effect::Locate(reader, segment) => {
+                    self.streams.insert(reader, segment.scoped_stream());
                     let context = self.context.clone();
                     self.push(reader, async move {
                         Done::Located(reader, context.locate(&segment, AccessOperation::Read).await)
@@ -137,7 +142,8 @@ impl<T: Send + 'static> ReadDriver<T> {
                         &token,
                     );
                 }
-                Effect::Read { reader, read, endpoint, request, kind } => {
+                Effect::Read { reader, read, endpoint, mut request, kind } => {
+                    self.renew(machine, reader, &mut request.delegation_token, now);
                     let context = self.context.clone();
                     let limit = match kind {
                         ReadKind::Known => READ_TIMEOUT,
@@ -154,7 +160,8 @@ impl<T: Send + 'static> ReadDriver<T> {
                         )
                     });
                 }
-                Effect::Inspect { reader, question, endpoint, request } => {
+                Effect::Inspect { reader, question, endpoint, mut request } => {
+                    self.renew(machine, reader, &mut request.delegation_token, now);
                     let context = self.context.clone();
                     self.push(reader, async move {
                         let answer =
@@ -163,6 +170,7 @@ impl<T: Send + 'static> ReadDriver<T> {
                     });
                 }
                 Effect::Abandon(reader) => {
+                    self.streams.remove(&reader);
                     if let Some(wanted) = self.readers.remove(&reader) {
                         wanted.cancel();
                     }
@@ -170,6 +178,19 @@ impl<T: Send + 'static> ReadDriver<T> {
             }
         }
         is_busy
+    }
+
+    /// Puts a newer token in place of one that expires soon, if there is one. If not, the store may
+    /// refuse the request, and the machine asks for another.
+    fn renew(&self, machine: &mut impl Driven, reader: ReaderId, token: &mut ByteString, now: Now) {
+        // A server without accounts needs none.
+        let Some(stream) = self.streams.get(&reader).filter(|_| !token.is_empty()) else { return };
+        let _inside = self.home.enter();
+        let cached = self.context.tokens().cached(stream, AccessOperation::Read);
+        if let Some(newer) = cached.filter(|cached| cached.expose() != &**token) {
+            *token = newer.expose().into();
+            machine.handle_answer(Answer::Renewed(reader, Token(token.clone())), now);
+        }
     }
 
     /// Hands the results of effects to the machine. Ready with the result of the owner's own

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     error::ReadError,
-    machine::{Location, LookupError, Misbehaviour, Now},
+    machine::{Location, LookupError, Misbehaviour, Now, Token},
     seeded_bugs::SeededBug,
 };
 
@@ -40,6 +40,15 @@ impl ReadMachine {
                 let failure = ReadError::new(error.kind, "the segment's store cannot be found");
                 self.give_up(id, failure.with_source(Some(error.cause)));
             }
+        }
+    }
+
+    /// Takes a newer token for a segment, before the old one expires.
+    pub fn handle_renewed(&mut self, id: ReaderId, token: Token) {
+        if let Some(reader) = self.readers.get_mut(&id)
+            && let LocateState::At(location) = &mut reader.state
+        {
+            location.token = token;
         }
     }
 

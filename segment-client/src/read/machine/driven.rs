@@ -3,7 +3,7 @@
 use pravega_sdk_wire_protocol::WireCommand;
 
 use super::state::{Effect, ReadMachine, ReaderId};
-use crate::machine::{Location, LookupError, Now};
+use crate::machine::{Location, LookupError, Now, Token};
 
 /// A machine that reads segments: [`ReadMachine`], or one with that as a part.
 pub trait Driven {
@@ -32,6 +32,7 @@ pub trait Driven {
             Answer::Inspected(reader, question, answer) => {
                 reads.handle_inspected(reader, question, answer, now);
             }
+            Answer::Renewed(reader, token) => reads.handle_renewed(reader, token),
         }
     }
 
@@ -55,6 +56,8 @@ pub enum Answer {
     Read(ReaderId, u64, Result<WireCommand, LookupError>),
     /// Of [`Effect::Inspect`], with its number.
     Inspected(ReaderId, u64, Result<WireCommand, LookupError>),
+    /// A newer token, which has replaced the one in the request of an effect.
+    Renewed(ReaderId, Token),
 }
 
 impl Driven for ReadMachine {

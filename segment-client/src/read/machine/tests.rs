@@ -7,8 +7,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use pravega_sdk_types::{Backoff, ErrorKind, Offset, ScopedSegment, SegmentOffset};
 use pravega_sdk_wire_protocol::{
     WireCommand,
+    codes::TokenFailure,
     commands::{
-        NoSuchSegment, SegmentIsSealed, SegmentIsTruncated, SegmentRead, StreamSegmentInfo,
+        AuthTokenCheckFailed, NoSuchSegment, SegmentIsSealed, SegmentIsTruncated, SegmentRead,
+        StreamSegmentInfo,
     },
 };
 
@@ -503,4 +505,29 @@ fn bytes_of_a_closed_segment_are_dropped() {
     rig.data(reader, read, 0, 10, true);
     assert!(rig.delivered().is_none());
     assert_eq!((rig.machine.asked, rig.machine.held), (0, 0));
+}
+
+#[test]
+fn a_newer_token_is_presented_from_then_on_and_is_the_one_that_is_forgotten() {
+    let token = |text: &'static str| Token(text.into());
+    let mut rig = Rig::new(MAX_READ);
+    let reader = rig.machine.open(segment(0), StartOffset::Known(Offset(0)), None);
+    assert_eq!(rig.asked().len(), 1);
+    let found = Location { token: token("first"), ..location(1) };
+    rig.machine.handle_located(reader, Ok(found), rig.now);
+    let presented = |rig: &mut Rig| match rig.machine.poll_effect(rig.now) {
+        Some(Effect::Read { read, request, .. }) => (read, request.delegation_token),
+        other => panic!("{other:?}"),
+    };
+    let (read, first) = presented(&mut rig);
+    rig.machine.handle_renewed(reader, token("second"));
+    rig.data(reader, read, 0, 10, true);
+    let (read, second) = presented(&mut rig);
+    assert_eq!((&*first, &*second), ("first", "second"));
+    let error_code = TokenFailure::Expired;
+    let server_stack_trace = "".into();
+    let refusal = AuthTokenCheckFailed { request_id: 1, server_stack_trace, error_code };
+    rig.machine.handle_read(reader, read, Ok(refusal.into()), rig.now);
+    let forgotten = Effect::TokenExpired(segment(0), token("second"));
+    assert_eq!(rig.machine.poll_effect(rig.now), Some(forgotten));
 }

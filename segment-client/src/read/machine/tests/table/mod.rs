@@ -5,8 +5,8 @@ mod ends;
 mod reads;
 
 use pravega_sdk_wire_protocol::{
-    codes::{FailureCode, TokenFailure},
-    commands::{AuthTokenCheckFailed, ErrorMessage, KeepAlive, OperationUnsupported, WrongHost},
+    codes::FailureCode,
+    commands::{ErrorMessage, KeepAlive, OperationUnsupported, WrongHost},
 };
 
 use self::{Event::*, Stage::*};
@@ -52,6 +52,8 @@ enum Event {
     Located,
     LocateFailed,
     LocateRefused,
+    /// There is a newer token.
+    Renewed,
     /// A read is answered: with all of its bytes, with 4, at the tail, at the end of the segment,
     /// with none, or from another offset.
     DataFull,
@@ -84,7 +86,7 @@ enum Event {
     LengthMissing,
 }
 
-const EVENTS: [Event; 33] = [
+const EVENTS: [Event; 34] = [
     Take,
     Close,
     ExpectMore,
@@ -92,6 +94,7 @@ const EVENTS: [Event; 33] = [
     Located,
     LocateFailed,
     LocateRefused,
+    Renewed,
     DataFull,
     DataShort,
     DataAtTail,
@@ -252,6 +255,7 @@ impl Table {
             LocateRefused => {
                 machine.handle_located(reader, Err(failure(ErrorKind::PermissionDenied)), now);
             }
+            Renewed => machine.handle_renewed(reader, Token("newer".into())),
             DataFull => self.rig.data(reader, read, offset, self.len, false),
             DataShort => self.rig.data(reader, read, offset, 4, false),
             DataAtTail => self.rig.data(reader, read, offset, 10, true),
