@@ -31,6 +31,9 @@ pub struct Account {
 /// What a file has in place of the digest of an account without a password.
 const NO_PASSWORD: &str = "*";
 
+/// The fewest digits in a row that are taken for a digest. One of a file has hundreds.
+const SHORTEST_DIGEST: usize = 32;
+
 /// What is known of a password.
 #[derive(Clone)]
 enum Password {
@@ -199,6 +202,7 @@ impl Accounts {
             match Account::parse(line) {
                 Ok((account, bad)) => {
                     for rule in bad {
+                        let rule = without_digests(&rule);
                         skip(format!("the rule `{rule}` is not one of a resource and a right"));
                     }
                     accounts.add(account);
@@ -256,6 +260,17 @@ impl Accounts {
     }
 }
 
+/// A rule as it may be shown: where the end of a line is missing, the digest of the next account is
+/// in it.
+fn without_digests(rule: &str) -> String {
+    let is_other = |c: char| !c.is_ascii_hexdigit();
+    let shown = |part: &str| {
+        let (digits, end) = part.split_at(part.find(is_other).unwrap_or(part.len()));
+        if digits.len() < SHORTEST_DIGEST { part.to_owned() } else { format!("[REDACTED]{end}") }
+    };
+    rule.split_inclusive(is_other).map(shown).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,6 +294,23 @@ mod tests {
         for bad in ["", "Basic", "Basic ", "Basic YW5u", "Basic !", "Bearer YW5uOnBhc3M6d29yZA=="] {
             assert_eq!(credentials(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_digest_that_the_line_before_has_taken_for_its_rules_is_not_shown() {
+        let line = |user, rules| Account::line(user, "pass", b"salt", rules);
+        let bob = line("bob", "prn::/scope:cafe,READ");
+        let file = format!("{}{bob}", line("ann", "prn::/scope:a;prn::/,READ").trim_end());
+        let (_, skipped) = Accounts::parse(&file);
+        let whys: Vec<_> = skipped.iter().map(|Skipped { why, .. }| why.as_str()).collect();
+        assert_eq!(
+            whys,
+            [
+                "the rule `prn::/scope:a` is not one of a resource and a right",
+                "the rule `prn::/,READbob:[REDACTED]:prn::/scope:cafe,READ` is not one of a \
+                 resource and a right",
+            ]
+        );
     }
 
     #[test]
