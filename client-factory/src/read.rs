@@ -1,6 +1,8 @@
 //! Reading a configuration from a URL and the environment, and showing it.
 
 use percent_encoding::percent_decode_str;
+use pravega_sdk_controller_client::ControllerUriError;
+use pravega_sdk_types::EndpointError;
 
 use crate::{
     ClientConfig, FactoryError, Setting, Source, credentials, setting::Sourced, settings::KNOBS,
@@ -42,7 +44,8 @@ impl ClientConfig {
         };
         let (address, query) = url.split_once('?').unwrap_or((url, ""));
         let uri = address.parse().map_err(|error| {
-            FactoryError::config("url", "it is not the address of a cluster").with_source(error)
+            // A password with a question mark is no query: nothing of such a text is shown.
+            not_an_address(if url.contains('@') { user_info() } else { error })
         })?;
         let mut config = Self::defaults(Sourced { value: uri, source });
         for knob in KNOBS {
@@ -86,6 +89,9 @@ impl ClientConfig {
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let Some(knob) = KNOBS.iter().find(|knob| knob.name == name) else {
+                if name.contains('@') {
+                    return Err(not_an_address(user_info()));
+                }
                 let known: Vec<&str> = KNOBS.iter().map(|knob| knob.name).collect();
                 return Err(FactoryError::unknown_setting(name, &known.join(", ")));
             };
@@ -98,9 +104,18 @@ impl ClientConfig {
     }
 }
 
+fn not_an_address(reason: ControllerUriError) -> FactoryError {
+    FactoryError::config("url", "it is not the address of a cluster").with_source(reason)
+}
+
+/// The error of an address with a user and password.
+fn user_info() -> ControllerUriError {
+    ControllerUriError::Endpoint { index: 1, source: EndpointError::UserInfo }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{error::Error, time::Duration};
 
     use super::*;
 
@@ -151,6 +166,24 @@ mod tests {
     }
 
     #[test]
+    fn no_part_of_a_password_in_the_url_is_shown() {
+        for url in [
+            "tcp://user:hunter2@h:1",
+            "tcp://user:hunter2/@h:1",
+            "tcp://user:hunter2?@h:1",
+            "tcp://user:1?hunter2@h:1",
+            "tcp://user:hunter2?connect_timeout=2s@h:1",
+        ] {
+            let error = read(Some(url), &[]).unwrap_err();
+            assert_eq!(error.setting(), Some("url"), "{url}");
+            let source = Error::source(&error).unwrap();
+            let shown = format!("{error} {error:?} {source} {source:?}");
+            assert!(!shown.contains("hunter2"), "{shown}");
+            assert!(shown.contains("give credentials separately"), "{shown}");
+        }
+    }
+
+    #[test]
     fn a_missing_trust_store_is_refused_before_the_first_connection() {
         let config = read(Some("tls://h:1?trust_store=%2Fno%2Fsuch%2Ffile"), &[]).unwrap();
         assert_eq!(shown(&config, "trust_store").0, "/no/such/file");
@@ -183,7 +216,7 @@ mod tests {
         let own = pravega_sdk_tls::TlsConfig::new().with_trust_file("/no/other/file");
         let config = config.with_tls_to_segment_store(crate::TlsMode::On);
         let error = config.with_segment_store_tls(own).store_config().unwrap_err();
-        let source = std::error::Error::source(&error).unwrap().to_string();
+        let source = Error::source(&error).unwrap().to_string();
         assert!(source.contains("/no/other/file"), "{source}");
     }
 }

@@ -132,6 +132,11 @@ impl FromStr for ControllerUri {
 
     /// Parses `scheme://host:port,host:port`; the default scheme is `tcp`.
     fn from_str(text: &str) -> Result<Self, ControllerUriError> {
+        // Before any part is taken for another one and shown: a password may have any character.
+        if let Some((before, _)) = text.split_once('@') {
+            let index = before.matches(',').count() + 1;
+            return Err(ControllerUriError::Endpoint { index, source: EndpointError::UserInfo });
+        }
         let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
         let shown = |text: &str| Printable::with_limit(text, 60).to_string();
         let scheme =
@@ -185,7 +190,17 @@ mod tests {
         assert!(matches!(parse("tcp://a:1,b,c:3"), ControllerUriError::Endpoint { index: 2, .. }));
         assert!(matches!(parse("tcp://a:1,"), ControllerUriError::Endpoint { index: 2, .. }));
         assert!(matches!(parse("tcp://a:1/path"), ControllerUriError::Trailing(_)));
-        let secret = parse("tcp://user:hunter2@h:1");
-        assert!(!format!("{secret} {secret:?}").contains("hunter2"));
+        for text in [
+            "tcp://user:hunter2@h:1",
+            "tcp://user:hunter2/x@h:1",
+            "tcp://user:hunter2?x@h:1",
+            "tcp://user:hunter2#x@h:1",
+            "tcp://user:hunter2,x@h:1",
+            "http://user:hunter2@h:1",
+            "user:hunter2://x@h:1",
+        ] {
+            let secret = parse(text);
+            assert!(!format!("{secret} {secret:?}").contains("hunter2"), "{text}: {secret}");
+        }
     }
 }
