@@ -1,6 +1,6 @@
 //! The answers of an issuer, and what is in them.
 
-use std::{io, time::Duration};
+use std::{fmt, io, time::Duration};
 
 use pravega_sdk_controller_client::DelegationToken;
 use pravega_sdk_tls::TlsError;
@@ -18,7 +18,6 @@ const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 const UNKNOWN_LIFETIME: Duration = Duration::from_secs(60);
 
 /// An answer, whatever its status is.
-#[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     /// How long the issuer asks the client to wait.
@@ -26,6 +25,19 @@ pub(crate) struct Answer {
     /// The target of a redirect.
     pub(crate) location: Option<String>,
     pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for Answer {
+    /// Does not show the body, in which a token is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, retry_after, location, body } = self;
+        f.debug_struct("Answer")
+            .field("status", status)
+            .field("retry_after", retry_after)
+            .field("location", location)
+            .field("body_len", &body.len())
+            .finish()
+    }
 }
 
 /// Why there is no answer.
@@ -190,6 +202,12 @@ mod tests {
 
     fn lifetime(body: &str) -> Result<Duration, Malformed> {
         answer(body).issued(NOW).map(|issued| issued.lifetime)
+    }
+
+    #[test]
+    fn debug_output_does_not_show_the_body() {
+        let shown = format!("{:?}", answer("hunter2"));
+        assert_eq!(shown, "Answer { status: 200, retry_after: None, location: None, body_len: 7 }");
     }
 
     #[test]
