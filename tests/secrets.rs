@@ -3,16 +3,38 @@
 #![cfg(feature = "embedded")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::fmt::Debug;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use pravega_sdk::{
-    ByteReaderConfig, ClientConfig, ClientFactory, ReaderConfig, TransactionConfig, WriteError,
-    WriterConfig,
+    BatchClient, ByteReader, ByteReaderConfig, ByteWriter, ClientConfig, ClientFactory,
+    EventReader, EventWriter, ReaderConfig, Transaction, TransactionConfig, TransactionalWriter,
+    WriteError, WriterConfig,
     codec::{Raw, Utf8},
-    controller_client::{AccessOperation, Authorization, Credentials, DelegationToken},
-    embedded::EmbeddedServer,
+    controller_client::{
+        AccessOperation, Authorization, ControllerClient, ControllerConfig, Credentials,
+        DelegationToken, KeyValueTableConfiguration, TokenCache,
+    },
+    embedded::{Embedded, EmbeddedServer, Faults, ServerBuilder},
+    event_stream::SegmentContext,
+    group::{GroupReader, ReaderGroup},
+    index::{Fields, IndexReader, IndexRecords, IndexWriter},
+    segment_client::{
+        RawClient, StoreConfig, StoreDialer, StorePool,
+        attributes::SegmentAttributes,
+        machine::{Location, Token},
+    },
+    table_synchronizer::{
+        Entries, Entry, KeyValueEntry, KeyValueItems, KeyValueTable, Keys, RevisionedStream,
+        TableItems, TableSegment, TableSynchronizer,
+    },
     tls::TlsConfig,
-    types::{ScopedSegment, ScopedStream, SegmentId, StreamConfiguration},
+    types::{
+        Endpoint, Offset, ReaderGroupConfiguration, ScopedKeyValueTable, ScopedSegment,
+        ScopedStream, SegmentId, StreamConfiguration,
+    },
     wire_protocol::{
         Decoder, SendBuffer, WireCommand,
         value::{Value, ValueError, to_hex},
@@ -26,7 +48,7 @@ const DATA: &str = "data-of-an-event";
 
 /// Checks that a secret is in the output in no form that a `Debug` of text or bytes has.
 #[track_caller]
-fn hides(shown: &str, secret: &str) {
+fn is_hidden(shown: &str, secret: &str) {
     let bytes = secret.as_bytes();
     let list = format!("{bytes:?}");
     let pretty = format!("{bytes:#?}");
@@ -37,31 +59,48 @@ fn hides(shown: &str, secret: &str) {
     }
 }
 
+/// Checks that a value shows none of the secrets. Each public type that holds one has a row, which
+/// names it: `cargo xtask tidy` requires that.
 #[track_caller]
-fn hides_all(value: &dyn std::fmt::Debug, secrets: &[&str]) {
+fn hides<T: Debug + ?Sized>(value: &T, secrets: &[&str]) {
     for secret in secrets {
-        hides(&format!("{value:?}"), secret);
-        hides(&format!("{value:#?}"), secret);
+        is_hidden(&format!("{value:?}"), secret);
+        is_hidden(&format!("{value:#?}"), secret);
     }
 }
 
-#[test]
-fn credentials_and_settings_do_not_show_the_password() {
+#[tokio::test]
+async fn credentials_and_settings_do_not_show_the_password() {
     let basic = || Credentials::basic(USER, PASSWORD).unwrap();
     let encoded = BASE64_STANDARD.encode(format!("{USER}:{PASSWORD}"));
-    let secrets = [PASSWORD, encoded.as_str()];
-    hides_all(&basic(), &secrets);
-    hides_all(&Credentials::bearer(PASSWORD).unwrap(), &secrets);
-    hides_all(&Authorization::new("Custom", PASSWORD).unwrap(), &secrets);
-    hides_all(&DelegationToken::new(PASSWORD), &secrets);
+    let secrets = &[PASSWORD, encoded.as_str()];
+    hides::<Credentials>(&basic(), secrets);
+    hides(&Credentials::bearer(PASSWORD).unwrap(), secrets);
+    hides::<Authorization>(&Authorization::new("Custom", PASSWORD).unwrap(), secrets);
+    hides::<DelegationToken>(&DelegationToken::new(PASSWORD), secrets);
     let function = Credentials::bearer_from(|| async { Ok::<_, WriteError>(PASSWORD.to_owned()) });
-    hides_all(&function, &secrets);
+    hides(&function, secrets);
+    let token = Token(PASSWORD.into());
+    hides::<Token>(&token, secrets);
+    let endpoint: Endpoint = "localhost:1".parse().unwrap();
+    hides::<Location>(&Location { endpoint, token }, secrets);
     let tls = TlsConfig::new().with_client_certificate_pem("chain", &PASSWORD.to_owned().into());
-    hides_all(&tls, &secrets);
+    hides::<TlsConfig>(&tls, secrets);
+
     let config = ClientConfig::from_url("tcp://localhost:1").unwrap().with_credentials(basic());
-    hides_all(&config, &secrets);
-    hides_all(&config.settings(), &secrets);
-    hides_all(&EmbeddedServer::builder().with_account(USER, PASSWORD), &secrets);
+    hides::<ClientConfig>(&config.clone().with_controller_tls(tls.clone()), secrets);
+    hides(&config.settings(), secrets);
+    let config = ControllerConfig::new("tls://localhost:1".parse().unwrap());
+    let config = config.with_credentials(basic()).with_tls(Some(tls.clone()));
+    hides::<ControllerConfig>(&config, secrets);
+    hides::<ControllerClient>(&ControllerClient::new(config.with_tls(None)).unwrap(), secrets);
+    let config = StoreConfig::default().with_tls(Some(tls));
+    hides::<StoreConfig>(&config, secrets);
+    hides::<StoreDialer>(&StoreDialer::new(config.clone()), secrets);
+    hides::<StorePool>(&StorePool::new(StoreDialer::new(config)), secrets);
+
+    let builder = EmbeddedServer::builder().with_account(USER, PASSWORD);
+    hides::<ServerBuilder>(&builder.with_token_key(PASSWORD.repeat(2).as_bytes()), secrets);
 }
 
 #[cfg(feature = "identity")]
@@ -70,79 +109,161 @@ fn clients_of_issuers_do_not_show_their_secret() {
     use pravega_sdk::identity::{Keycloak, OpenId};
 
     let encoded = BASE64_STANDARD.encode(format!("{USER}:{PASSWORD}"));
-    let secrets = [PASSWORD, encoded.as_str()];
+    let secrets = &[PASSWORD, encoded.as_str()];
     let keycloak = Keycloak::new("http://localhost:1", "realm", USER, PASSWORD).unwrap();
-    hides_all(&keycloak, &secrets);
+    hides::<Keycloak>(&keycloak, secrets);
     let client = OpenId::new("http://localhost:1", USER, PASSWORD).unwrap();
-    hides_all(&client, &secrets);
-    hides_all(&keycloak.clone().credentials().unwrap(), &secrets);
-    hides_all(&client.credentials().unwrap(), &secrets);
+    hides::<OpenId>(&client, secrets);
+    hides(&keycloak.clone().credentials().unwrap(), secrets);
+    hides(&client.credentials().unwrap(), secrets);
     let config = ClientConfig::from_url("tcp://localhost:1").unwrap();
-    hides_all(&config.with_keycloak(keycloak).unwrap(), &secrets);
+    hides(&config.with_keycloak(keycloak).unwrap(), secrets);
 }
 
-#[tokio::test]
-async fn clients_and_servers_show_neither_passwords_nor_tokens_nor_events() {
+/// A server with an account, and a client of it.
+async fn start() -> (EmbeddedServer, ClientFactory) {
     let builder = EmbeddedServer::builder().with_account(USER, PASSWORD);
     let server = builder.start().await.unwrap();
     let credentials = Credentials::basic(USER, PASSWORD).unwrap();
     let config = ClientConfig::from_url(&server.url()).unwrap().with_credentials(credentials);
-    let client = ClientFactory::connect_with(config).await.unwrap();
-    let controller = client.controller();
-    controller.create_scope(&"s".parse().unwrap()).await.unwrap();
-    let stream: ScopedStream = "s/t".parse().unwrap();
-    controller.create_stream(&stream, &StreamConfiguration::default()).await.unwrap();
+    (server, ClientFactory::connect_with(config).await.unwrap())
+}
 
+/// Creates a stream of one segment.
+async fn new_stream(client: &ClientFactory, name: &str) -> ScopedStream {
+    let stream = name.parse().unwrap();
+    client.create_stream_if_absent(&stream, &StreamConfiguration::default()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn clients_and_servers_show_neither_passwords_nor_tokens() {
+    let (server, client) = start().await;
+    let stream = new_stream(&client, "s/t").await;
+    let token = client.tokens().token(&stream, AccessOperation::Write).await.unwrap();
+    let secrets = &[PASSWORD, token.expose()];
+    let segment = ScopedSegment::new(&stream, SegmentId::from(0));
+    let endpoint = client.endpoints().endpoint(&segment).await.unwrap();
+    let connection = client.raw_client().connection(&endpoint).await.unwrap();
+    let builder = EmbeddedServer::builder().with_account(USER, PASSWORD);
+    hides::<Embedded>(&Embedded::with(builder).await.unwrap(), secrets);
+    hides::<EmbeddedServer>(&server, secrets);
+    hides::<Faults>(&server.faults(), secrets);
+    hides::<ClientFactory>(&client, secrets);
+    hides(client.controller(), secrets);
+    hides::<TokenCache>(client.tokens(), secrets);
+    hides(client.endpoints(), secrets);
+    hides::<RawClient>(client.raw_client(), secrets);
+    hides(&connection, secrets);
+    let context = client.segment_context();
+    hides::<SegmentContext>(&context, secrets);
+    hides(&context.pool().snapshot().await, secrets);
+    hides(&context.locate(&segment, AccessOperation::Write).await.unwrap(), secrets);
+    hides::<SegmentAttributes>(&client.segment_attributes(segment), secrets);
+}
+
+#[tokio::test]
+async fn readers_and_writers_show_neither_passwords_nor_tokens_nor_events() {
+    let (_server, client) = start().await;
+    let stream = new_stream(&client, "s/t").await;
+    let token = client.tokens().token(&stream, AccessOperation::Write).await.unwrap();
+    let secrets = &[PASSWORD, token.expose(), DATA];
     let writer = client.event_writer_with(&stream, Utf8, WriterConfig::default()).await.unwrap();
     writer.write("key", DATA).await.unwrap();
     writer.write("key", DATA).await.unwrap();
     let ack = writer.enqueue("key", DATA).await.unwrap();
+    hides::<EventWriter<Utf8>>(&writer, secrets);
+    hides(&ack, secrets);
     let mut reader = client.event_reader_with(&stream, Raw, ReaderConfig::default()).await.unwrap();
     // The second event waits in the reader.
     reader.next().await.unwrap().unwrap();
+    hides::<EventReader<Raw>>(&reader, secrets);
     let config = TransactionConfig::default();
     let transactions = client.transactional_writer_with(&stream, Utf8, config).await.unwrap();
     let mut transaction = transactions.begin().await.unwrap();
     transaction.write("key", DATA).await.unwrap();
-    let bytes: ScopedStream = "s/bytes".parse().unwrap();
-    controller.create_stream(&bytes, &StreamConfiguration::default()).await.unwrap();
-    let mut byte_writer = client.byte_writer(&bytes).await.unwrap();
-    byte_writer.write_bytes(Bytes::from(DATA)).await.unwrap();
-    byte_writer.flush().await.unwrap();
-    byte_writer.write_bytes(Bytes::from(DATA)).await.unwrap();
-    let config = ByteReaderConfig::default();
-    let mut byte_reader = client.byte_reader_with(&bytes, config).await.unwrap();
-    byte_reader.next_bytes().await.unwrap();
+    hides::<TransactionalWriter<Utf8>>(&transactions, secrets);
+    hides::<Transaction<Utf8>>(&transaction, secrets);
+    hides::<BatchClient>(&client.batch_client(&stream).await.unwrap(), secrets);
 
-    let token = client.tokens().token(&stream, AccessOperation::Write).await.unwrap();
-    let segment = ScopedSegment::new(&stream, SegmentId::from(0));
-    let endpoint = client.endpoints().endpoint(&segment).await.unwrap();
-    let connection = client.raw_client().connection(&endpoint).await.unwrap();
-    let batch = client.batch_client(&stream).await.unwrap();
-    let secrets = [PASSWORD, token.expose(), DATA];
-    let context = client.segment_context();
-    for value in [
-        &server as &dyn std::fmt::Debug,
-        &client,
-        controller,
-        client.tokens(),
-        client.endpoints(),
-        client.raw_client(),
-        &context,
-        &connection,
-        &context.pool().snapshot().await,
-        &context.locate(&segment, AccessOperation::Write).await.unwrap(),
-        &writer,
-        &ack,
-        &reader,
-        &transactions,
-        &transaction,
-        &byte_writer,
-        &byte_reader,
-        &batch,
-    ] {
-        hides_all(value, &secrets);
+    let group = "s/group".parse().unwrap();
+    let configuration = ReaderGroupConfiguration::new([stream]).unwrap();
+    let (handle, _) = client.create_reader_group(&group, &configuration).await.unwrap();
+    let mut reader = client.group_reader(&group, &"one".parse().unwrap(), Utf8).await.unwrap();
+    reader.next().await.unwrap().unwrap();
+    hides::<ReaderGroup>(&handle, secrets);
+    hides::<GroupReader<Utf8>>(&reader, secrets);
+}
+
+#[tokio::test]
+async fn readers_and_writers_of_bytes_and_records_do_not_show_them() {
+    let (_server, client) = start().await;
+    let bytes = new_stream(&client, "s/bytes").await;
+    let secrets = &[PASSWORD, DATA];
+    let mut writer = client.byte_writer(&bytes).await.unwrap();
+    writer.write_bytes(Bytes::from(DATA)).await.unwrap();
+    writer.flush().await.unwrap();
+    writer.write_bytes(Bytes::from(DATA)).await.unwrap();
+    hides::<ByteWriter>(&writer, secrets);
+    let config = ByteReaderConfig::default();
+    let mut reader = client.byte_reader_with(&bytes, config).await.unwrap();
+    reader.next_bytes().await.unwrap();
+    hides::<ByteReader>(&reader, secrets);
+
+    struct Number(u64);
+    impl Fields for Number {
+        fn fields(&self) -> Vec<(&'static str, u64)> {
+            vec![("number", self.0)]
+        }
     }
+    let stream = new_stream(&client, "s/index").await;
+    let mut writer = client.index_writer(&stream).await.unwrap();
+    writer.append(&Number(1), DATA.as_bytes()).await.unwrap();
+    writer.append(&Number(2), DATA.as_bytes()).await.unwrap();
+    hides::<IndexWriter>(&writer, secrets);
+    writer.flush().await.unwrap();
+    let reader = client.index_reader(&stream).await.unwrap();
+    hides::<IndexReader>(&reader, secrets);
+    let mut records = reader.read(Offset(0), None).await.unwrap();
+    records.next().await.unwrap().unwrap();
+    hides::<IndexRecords>(&records, secrets);
+
+    let revisions = new_stream(&client, "s/revisions").await;
+    let entries = client.revisioned_stream(&revisions).await.unwrap();
+    entries.write(Bytes::from(DATA)).await.unwrap();
+    entries.write(Bytes::from(DATA)).await.unwrap();
+    hides::<RevisionedStream>(&entries, secrets);
+    let oldest = entries.oldest_revision().await.unwrap();
+    let mut entries = entries.entries(&oldest).await.unwrap();
+    entries.next().await.unwrap().unwrap();
+    hides::<Entries>(&entries, secrets);
+}
+
+#[tokio::test]
+async fn tables_do_not_show_their_values() {
+    let (_server, client) = start().await;
+    let secrets = &[PASSWORD, DATA];
+    client.controller().create_scope(&"s".parse().unwrap()).await.unwrap();
+    let name: ScopedKeyValueTable = "s/table".parse().unwrap();
+    let configuration = KeyValueTableConfiguration::new(1, 4);
+    client.controller().create_key_value_table(&name, &configuration).await.unwrap();
+    let table = client.key_value_table(&name).await.unwrap();
+    for key in ["pear", "plum"] {
+        table.put(key, DATA).await.unwrap();
+    }
+    hides::<KeyValueTable>(&table, secrets);
+    let mut entries = table.entries(&Keys::prefix("p")).unwrap();
+    entries.next().await.unwrap().unwrap();
+    hides::<KeyValueItems<KeyValueEntry>>(&entries, secrets);
+    let name: ScopedKeyValueTable = "s/agreed".parse().unwrap();
+    let mut agreed = client.table_synchronizer(&name, Utf8, Utf8).await.unwrap();
+    agreed.update(|changes| changes.put("key", DATA)).await.unwrap();
+    hides::<TableSynchronizer<Utf8, Utf8>>(&agreed, secrets);
+    let segment = client.table_segment(&name, 0.into()).await.unwrap();
+    hides::<TableSegment>(&segment, secrets);
+    let mut entries = segment.entries();
+    entries.next().await.unwrap().unwrap();
+    hides::<TableItems<Entry>>(&entries, secrets);
 }
 
 /// Builds the command called `name`, with the secret as its token and in all its payloads.
@@ -198,9 +319,9 @@ fn no_command_of_the_protocol_shows_its_token_or_its_payload() {
             |secret: &str| frame.windows(secret.len()).any(|part| part == secret.as_bytes());
         tokens += usize::from(holds(PASSWORD));
         payloads += usize::from(holds(DATA));
-        hides_all(&command, &[PASSWORD, DATA]);
+        hides(&command, &[PASSWORD, DATA]);
         let decoded = Decoder::default().decode_frame(frame.into()).unwrap();
-        hides_all(&decoded, &[PASSWORD, DATA]);
+        hides(&decoded, &[PASSWORD, DATA]);
     }
     assert!(tokens >= 20 && payloads >= 15, "{tokens} commands with tokens, {payloads} with data");
 }

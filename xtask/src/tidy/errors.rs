@@ -13,7 +13,7 @@ use super::source::{SourceFile, is_test_only};
 const LIST: &str = "tests/errors.rs";
 
 /// The crates whose types a program can name through the facade.
-const PUBLIC: &[&str] = &[
+pub(super) const PUBLIC: &[&str] = &[
     ".",
     "types",
     "codec",

@@ -7,6 +7,7 @@
 //! | `machines` | a machine imports no driver and no surface, reads no clock, does no I/O |
 //! | `errors` | a public error type is in the list of `tests/errors.rs` |
 //! | `secrets` | no derived `Debug` shows a secret |
+//! | `holders` | a public type that holds a secret has a row in `tests/secrets.rs` |
 //! | `words` | comments, docs and texts use plain English |
 //! | `versions` | nothing that the minimum version of Rust refuses |
 //! | `size` | lines, functions and files stay short; panics stay rare; files say what they are |
@@ -17,6 +18,7 @@
 mod circles;
 mod crates;
 mod errors;
+mod holders;
 mod imports;
 mod machines;
 mod modules;
@@ -40,6 +42,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let mut broken = Vec::new();
     crates::check(root, &mut broken)?;
     let mut listed = errors::Listed::read(root)?;
+    let mut types = holders::Types::default();
     for folder in crates::folders() {
         let files = SourceFile::read_crate(root, folder)?;
         size::check(folder, &files, &mut broken);
@@ -47,11 +50,13 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         versions::check(&files, &mut broken);
         errors::check(folder, &files, &mut listed, &mut broken);
         secrets::check(folder, &files, &mut broken);
+        types.add(folder, &files);
         machines::check_words(&files, &mut broken);
         let edges = imports::of_crate(folder, &files);
         circles::check(folder, &edges, &mut broken);
         machines::check_imports(folder, &edges, &mut broken);
     }
+    types.check(root, &mut broken)?;
     if broken.is_empty() {
         return Ok(());
     }

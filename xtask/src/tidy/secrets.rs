@@ -1,17 +1,34 @@
 //! No type shows a secret by a derived `Debug`.
 //!
-//! A field is secret by its name. It may have a type that hides its value, such as `SecretString`
-//! or `DelegationToken`; a type with plain text or plain bytes in it writes `Debug` by hand.
+//! A field is secret by its name, or, without one, by that of its type or variant. It may have a
+//! type that hides its value, such as `SecretString` or `DelegationToken`; a type with plain text
+//! or plain bytes in it writes `Debug` by hand. So does one with `Zeroizing`, which is only around
+//! secrets and shows them.
 
-use syn::{Attribute, Fields, GenericArgument, Item, PathArguments, Type};
+use syn::{Attribute, Field, Fields, GenericArgument, Item, PathArguments, Type};
 
 use super::source::{SourceFile, is_test_only};
 
 /// Parts of names that mean a secret.
-const SECRET: &[&str] = &["secret", "password", "token", "credential", "authorization"];
+const SECRET: &[&str] = &[
+    "secret",
+    "password",
+    "passphrase",
+    "token",
+    "credential",
+    "authorization",
+    "private_key",
+    "signing_key",
+];
 
 /// Names that mean none, though a part of them does.
-const EXEMPT: &[&str] = &["continuation_token"];
+const EXEMPT: &[&str] = &["continuation_token", "page_token", "need_token"];
+
+/// Types around secrets that hide them.
+const HIDING: &[&str] = &["SecretString", "SecretBox", "SecretSlice"];
+
+/// A type around secrets that shows them.
+const SHOWING: &str = "Zeroizing";
 
 /// Types that show all that they hold.
 const PLAIN: &[&str] = &["String", "str", "ByteString", "Bytes", "BytesMut", "HeaderValue", "u8"];
@@ -32,12 +49,13 @@ fn shown_secrets(items: &[Item], shown: &mut Vec<String>) {
     for item in items {
         match item {
             Item::Struct(item) if derives_debug(&item.attrs) => {
-                let fields = secret_fields(&item.fields);
+                let fields = shown_fields(&item.ident.to_string(), &item.fields);
                 shown.extend(fields.map(|field| format!("{}.{field}", item.ident)));
             }
             Item::Enum(item) if derives_debug(&item.attrs) => {
                 for variant in &item.variants {
-                    let fields = secret_fields(&variant.fields);
+                    let owner = format!("{}{}", item.ident, variant.ident);
+                    let fields = shown_fields(&owner, &variant.fields);
                     let name = format!("{}::{}", item.ident, variant.ident);
                     shown.extend(fields.map(|field| format!("{name}.{field}")));
                 }
@@ -51,34 +69,72 @@ fn shown_secrets(items: &[Item], shown: &mut Vec<String>) {
     }
 }
 
-fn secret_fields(fields: &Fields) -> impl Iterator<Item = String> {
-    fields.iter().filter_map(|field| {
-        let name = field.ident.as_ref()?.to_string();
-        let is_secret = SECRET.iter().any(|part| name.contains(part))
-            && !EXEMPT.contains(&name.as_str())
+/// Returns true if a field is a secret, whether its type hides it or not.
+pub(super) fn has_any(owner: &str, fields: &Fields) -> bool {
+    let is_hidden = |field: &Field| HIDING.iter().any(|name| mentions(&field.ty, name));
+    fields.iter().any(is_hidden) || shown_fields(owner, fields).next().is_some()
+}
+
+/// The fields with secrets that a derived `Debug` shows; `owner` is their type, with the variant.
+fn shown_fields<'a>(owner: &str, fields: &'a Fields) -> impl Iterator<Item = String> + use<'a> {
+    let owner = snake_case(owner);
+    fields.iter().enumerate().filter_map(move |(at, field)| {
+        let name = field.ident.as_ref().map(ToString::to_string);
+        let meaning = name.clone().unwrap_or_else(|| owner.clone());
+        let is_secret = SECRET.iter().any(|part| meaning.contains(part))
+            && !EXEMPT.contains(&meaning.as_str())
             && is_plain(&field.ty);
-        is_secret.then_some(name)
+        let is_shown = is_secret || mentions(&field.ty, SHOWING);
+        is_shown.then(|| name.unwrap_or_else(|| at.to_string()))
     })
+}
+
+/// The name of a type, in the form of the name of a field.
+fn snake_case(name: &str) -> String {
+    let mut text = String::new();
+    for character in name.chars() {
+        if character.is_uppercase() && !text.is_empty() {
+            text.push('_');
+        }
+        text.extend(character.to_lowercase());
+    }
+    text
 }
 
 /// Returns true if a type holds plain text or bytes, in whatever container.
 fn is_plain(of: &Type) -> bool {
-    match of {
-        Type::Reference(inner) => is_plain(&inner.elem),
-        Type::Array(inner) => is_plain(&inner.elem),
-        Type::Slice(inner) => is_plain(&inner.elem),
-        Type::Tuple(inner) => inner.elems.iter().any(is_plain),
-        Type::Path(path) => path.path.segments.last().is_some_and(|last| {
-            let has_plain = match &last.arguments {
-                PathArguments::AngleBracketed(list) => list.args.iter().any(
-                    |argument| matches!(argument, GenericArgument::Type(inner) if is_plain(inner)),
-                ),
-                PathArguments::None | PathArguments::Parenthesized(_) => false,
-            };
-            has_plain || PLAIN.iter().any(|plain| last.ident == plain)
-        }),
-        _ => false,
+    names_in(of).iter().any(|name| PLAIN.iter().any(|plain| name == plain))
+}
+
+/// Returns true if a type has this name, or one in it has.
+fn mentions(of: &Type, name: &str) -> bool {
+    names_in(of).iter().any(|part| part == name)
+}
+
+/// The names of a type and of the types in it.
+pub(super) fn names_in(of: &Type) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut rest = vec![of];
+    while let Some(next) = rest.pop() {
+        match next {
+            Type::Reference(inner) => rest.push(&inner.elem),
+            Type::Array(inner) => rest.push(&inner.elem),
+            Type::Slice(inner) => rest.push(&inner.elem),
+            Type::Tuple(inner) => rest.extend(&inner.elems),
+            Type::Path(path) => {
+                let Some(last) = path.path.segments.last() else { continue };
+                names.push(last.ident.to_string());
+                if let PathArguments::AngleBracketed(list) = &last.arguments {
+                    rest.extend(list.args.iter().filter_map(|argument| match argument {
+                        GenericArgument::Type(inner) => Some(inner),
+                        _ => None,
+                    }));
+                }
+            }
+            _ => {}
+        }
     }
+    names
 }
 
 fn derives_debug(attributes: &[Attribute]) -> bool {
@@ -113,6 +169,10 @@ mod tests {
             "#[derive(Debug)] struct A { tokens: Vec<(u64, bytes::Bytes)> }",
             "#[derive(Debug)] enum A { B { credentials: Option<Arc<str>> } }",
             "mod inner { #[derive(Debug)] struct A { authorization: HeaderValue } }",
+            "#[derive(Debug)] struct BearerToken(String);",
+            "#[derive(Debug)] enum A { Password(Vec<u8>) }",
+            "#[derive(Debug)] enum Password { Kept([u8; 32]), Missing }",
+            "#[derive(Debug)] struct A { body: Option<Zeroizing<Vec<u8>>> }",
         ] {
             assert_eq!(found(source), 1, "{source}");
         }
@@ -123,6 +183,8 @@ mod tests {
         for source in [
             "#[derive(Debug)] struct A { token: DelegationToken, password: SecretString }",
             "#[derive(Clone)] struct A { password: String }",
+            "#[derive(Debug)] struct Token(SecretString);",
+            "#[derive(Debug)] struct ContinuationToken(Bytes);",
             "#[derive(Debug)] struct A { name: String, token_lifetime: Duration }",
             "#[derive(Debug)] struct A { continuation_token: Bytes }",
             "#[cfg(test)] mod tests { #[derive(Debug)] struct A { password: String } }",
