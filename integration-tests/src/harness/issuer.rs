@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 
 /// The token of a login.
-const ACCESS: &str = "access-token-of-a-login";
+pub const ACCESS: &str = "access-token-of-a-login";
 /// The token with the permissions.
 pub const PERMITTED: &str = "token-with-permissions";
 /// Longer than any request takes.
@@ -24,6 +24,17 @@ pub struct Issuer {
     asked: Arc<Mutex<Vec<Value>>>,
 }
 
+/// What an issuer answers to requests for tokens.
+#[derive(Debug, Clone)]
+enum Manner {
+    /// This status; with 200, a token.
+    Status(u16),
+    /// Tokens with permissions that another party has made.
+    Issuing(String),
+    /// An error that repeats all that was sent.
+    Repeating,
+}
+
 impl Issuer {
     /// Starts an issuer. `status` is what it answers to logins: 200 if they are right.
     ///
@@ -31,6 +42,28 @@ impl Issuer {
     ///
     /// If there is no port.
     pub fn start(status: u16) -> io::Result<Self> {
+        Self::begin(Manner::Status(status))
+    }
+
+    /// Starts an issuer of this token with permissions.
+    ///
+    /// # Errors
+    ///
+    /// If there is no port.
+    pub fn issuing(token: &str) -> io::Result<Self> {
+        Self::begin(Manner::Issuing(token.to_owned()))
+    }
+
+    /// Starts an issuer that refuses clients with an error in which their secret is.
+    ///
+    /// # Errors
+    ///
+    /// If there is no port.
+    pub fn repeating() -> io::Result<Self> {
+        Self::begin(Manner::Repeating)
+    }
+
+    fn begin(manner: Manner) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let issuer = Self { address: listener.local_addr()?, asked: Arc::default() };
         let (address, asked) = (issuer.address, Arc::clone(&issuer.asked));
@@ -40,7 +73,7 @@ impl Issuer {
                 if Arc::strong_count(&asked) == 1 {
                     return;
                 }
-                serve(socket, address, status, &asked).ok();
+                serve(socket, address, &manner, &asked).ok();
             }
         });
         Ok(issuer)
@@ -69,7 +102,7 @@ impl Drop for Issuer {
 fn serve(
     mut socket: TcpStream,
     address: SocketAddr,
-    status: u16,
+    manner: &Manner,
     asked: &Mutex<Vec<Value>>,
 ) -> io::Result<()> {
     socket.set_read_timeout(Some(PATIENCE))?;
@@ -93,6 +126,7 @@ fn serve(
     let mut words = first.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
 
+    let sent = authorization.clone();
     let mut request = json!({ "method": method, "path": path });
     if method == "POST" {
         let previous = "<access_token of the previous answer>";
@@ -101,15 +135,23 @@ fn serve(
     }
     asked.lock().unwrap_or_else(PoisonError::into_inner).push(request);
 
-    let (status, answer) = match path.split_once("/.well-known/") {
-        Some((realm, _)) => {
-            let endpoint = format!("http://{address}{realm}/protocol/openid-connect/token");
-            (200, json!({ "token_endpoint": endpoint }))
+    let (status, answer) = match (path.split_once("/.well-known/"), manner) {
+        (Some((realm, _)), _) => {
+            let issuer = format!("http://{address}{realm}");
+            let endpoint = format!("{issuer}/protocol/openid-connect/token");
+            (200, json!({ "issuer": issuer, "token_endpoint": endpoint }))
         }
-        None if status != 200 => (status, json!({ "error": "unauthorized_client" })),
-        None => {
+        (None, Manner::Repeating) => {
+            let sent = format!("{} {body}", sent.unwrap_or_default());
+            (401, json!({ "error": sent, "error_description": sent }))
+        }
+        (None, Manner::Status(status)) if *status != 200 => {
+            (*status, json!({ "error": "unauthorized_client" }))
+        }
+        (None, manner) => {
             let is_login = body.contains("grant_type=client_credentials");
-            let token = if is_login { ACCESS } else { PERMITTED };
+            let permitted = if let Manner::Issuing(token) = manner { token } else { PERMITTED };
+            let token = if is_login { ACCESS } else { permitted };
             (200, json!({ "access_token": token, "expires_in": 300 }))
         }
     };

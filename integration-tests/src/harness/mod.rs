@@ -3,6 +3,7 @@
 //! The tests run against the server that `PRAVEGA_TEST_CONTROLLER` names, or else against one
 //! embedded server. Both pass the same tests, so they behave in the same way.
 
+pub mod canary;
 pub mod frames;
 pub mod issuer;
 pub mod jwt;
@@ -62,7 +63,7 @@ fn embedded_url() -> String {
             runtime.block_on(async move {
                 // `PRAVEGA_TEST_FILE_MB` may ask for more than a gigabyte.
                 let builder = EmbeddedServer::builder().with_memory_limit(8 << 30);
-                let server = builder.start().await.unwrap();
+                let server = canary::secured(builder).start().await.unwrap();
                 tell.send(server.url()).unwrap();
                 std::future::pending::<()>().await;
             });
@@ -74,7 +75,7 @@ fn embedded_url() -> String {
 
 /// Creates a client of the server under test.
 pub async fn factory() -> ClientFactory {
-    ClientFactory::new(ClientConfig::from_url(&url()).unwrap()).unwrap()
+    ClientFactory::new(canary::account(ClientConfig::from_url(&url()).unwrap())).unwrap()
 }
 
 /// Creates a controller client of the server under test.
