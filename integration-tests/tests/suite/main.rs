@@ -7,6 +7,7 @@
 
 mod attributes;
 mod bytes;
+mod canaries;
 mod cli;
 mod client;
 mod controller;
