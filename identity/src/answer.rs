@@ -8,6 +8,8 @@ use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::secrets::Secrets;
+
 /// The longest answer that is read.
 pub(crate) const MAX_LEN: usize = 1 << 20;
 /// A limit far above real tokens, which fit the header of a call.
@@ -132,7 +134,10 @@ impl Answer {
             _ => {}
         }
         if let Some(other) = token_type.filter(|kind| !kind.eq_ignore_ascii_case("bearer")) {
-            return Err(Malformed::Type(other));
+            // A field that has the value of another one must not show it.
+            let mut secrets = Secrets::default();
+            secrets.add(&token);
+            return Err(Malformed::Type(secrets.hide(&other)));
         }
         let lifetime = match expires_in {
             Some(Value::Null) | None => lifetime_inside(&token, now),
@@ -268,6 +273,10 @@ mod tests {
             (
                 "{\"access_token\":\"t\",\"token_type\":\"DPoP\"}",
                 Some(Malformed::Type("DPoP".to_owned())),
+            ),
+            (
+                "{\"access_token\":\"hunter2\",\"token_type\":\"hunter2\"}",
+                Some(Malformed::Type("[REDACTED]".to_owned())),
             ),
         ] {
             let error = lifetime(body).unwrap_err();

@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
 
-use crate::form;
+use crate::{form, secrets::Secrets};
 
 /// How a client of OpenID Connect sends its secret.
 #[non_exhaustive]
@@ -44,12 +44,17 @@ pub(crate) enum Encoding {
 }
 
 impl Client {
-    /// Returns the secret, if the client has one.
-    pub(crate) fn secret(&self) -> Option<&SecretString> {
+    /// Returns what is secret of a login, in whatever form it is sent.
+    pub(crate) fn secrets(&self) -> Secrets {
+        let mut secrets = Secrets::default();
         match &self.proof {
-            Proof::Basic { secret, .. } | Proof::Post { secret } => Some(secret),
-            Proof::None => None,
+            Proof::Basic { secret, .. } | Proof::Post { secret } => secrets.add(secret),
+            Proof::None => {}
         }
+        if let Some(pair) = self.pair() {
+            secrets.add(&pair);
+        }
+        secrets
     }
 
     /// Returns true if the two encodings of id and secret differ, so that an issuer which expects
@@ -63,6 +68,11 @@ impl Client {
 
     /// Returns the header of a login, if there is one.
     pub(crate) fn authorization(&self) -> Option<SecretString> {
+        self.pair().map(|pair| SecretString::from(format!("Basic {}", pair.expose_secret())))
+    }
+
+    /// Returns id and secret as the method `Basic` has them, if it is used.
+    fn pair(&self) -> Option<SecretString> {
         let Proof::Basic { secret, encoding } = &self.proof else { return None };
         let secret = secret.expose_secret();
         let pair = Zeroizing::new(match encoding {
@@ -72,8 +82,7 @@ impl Client {
             }
             Encoding::Raw => format!("{}:{secret}", self.id),
         });
-        let encoded = Zeroizing::new(BASE64.encode(pair.as_bytes()));
-        Some(SecretString::from(format!("Basic {}", *encoded)))
+        Some(SecretString::from(BASE64.encode(pair.as_bytes())))
     }
 }
 

@@ -49,6 +49,7 @@ mod machine;
 mod open_id;
 mod plan;
 mod request;
+mod secrets;
 
 pub use client::ClientAuthentication;
 pub use error::IdentityError;

@@ -22,6 +22,7 @@ use crate::{
     location::Location,
     plan::Plan,
     request::Request,
+    secrets::Secrets,
 };
 
 /// What the driver does next. Times are of the steady clock.
@@ -168,12 +169,12 @@ impl Exchange {
     }
 
     /// What must not be shown if the issuer repeats it.
-    fn secrets(&self) -> Vec<&SecretString> {
-        let token = match &self.state {
-            State::AskingForPermissions(_, token) => Some(token),
-            _ => None,
-        };
-        self.plan.client.secret().into_iter().chain(token).collect()
+    fn secrets(&self) -> Secrets {
+        let mut secrets = self.plan.client.secrets();
+        if let State::AskingForPermissions(_, token) = &self.state {
+            secrets.add(token);
+        }
+        secrets
     }
 
     /// Takes what a successful answer has, and goes on to the next part.
@@ -181,14 +182,15 @@ impl Exchange {
         let next = match &self.state {
             State::Discovering => {
                 let discovered = answer.discovered();
-                let discovered = discovered.map_err(|error| malformed(Part::Discovery, &error))?;
+                let discovered =
+                    discovered.map_err(|error| self.malformed(Part::Discovery, &error))?;
                 let endpoint = self.checked(&discovered)?;
                 self.endpoint = Some(endpoint.clone());
                 State::LoggingIn(endpoint)
             }
             State::LoggingIn(endpoint) => {
                 let issued = answer.issued(now.wall);
-                let issued = issued.map_err(|error| malformed(Part::Login, &error))?;
+                let issued = issued.map_err(|error| self.malformed(Part::Login, &error))?;
                 match self.plan.permissions_on {
                     Some(_) => State::AskingForPermissions(endpoint.clone(), issued.token),
                     None => State::Ended(Ok((issued, self.asked))),
@@ -196,7 +198,7 @@ impl Exchange {
             }
             State::AskingForPermissions(..) => {
                 let issued = answer.issued(now.wall);
-                let issued = issued.map_err(|error| malformed(Part::Permissions, &error))?;
+                let issued = issued.map_err(|error| self.malformed(Part::Permissions, &error))?;
                 State::Ended(Ok((issued, self.asked)))
             }
             State::Ended(_) => return Ok(()),
@@ -209,8 +211,11 @@ impl Exchange {
 
     /// Checks the endpoint that an issuer names, OpenID Connect Discovery 1.0, 4.3.
     fn checked(&self, discovered: &Discovered) -> Result<Location, IdentityError> {
-        let protocol =
-            |detail: &dyn std::fmt::Display| Err(IdentityError::of(ErrorKind::Protocol, detail));
+        let secrets = self.secrets();
+        let protocol = |detail: &dyn std::fmt::Display| {
+            let detail = secrets.hide(&detail.to_string());
+            Err(IdentityError::of(ErrorKind::Protocol, detail))
+        };
         let name = |text: &str| text.trim_end_matches('/').to_owned();
         if let Some(expected) = &self.plan.issuer
             && discovered.issuer.as_deref().map(name) != Some(name(expected))
@@ -232,6 +237,12 @@ impl Exchange {
             );
         }
         Ok(endpoint)
+    }
+
+    fn malformed(&self, part: Part, error: &Malformed) -> IdentityError {
+        let (name, error) = (part.name(), self.secrets().hide(&error.to_string()));
+        let detail = format_args!("the answer to {name} is not understood: {error}");
+        IdentityError::of(ErrorKind::Protocol, detail)
     }
 
     fn end(&mut self, result: Result<(Issued, Moment), IdentityError>) -> Step {
@@ -262,12 +273,6 @@ impl Exchange {
                     secret: try one without them, or the other way to send it";
         named.map(|failure| failure.with_hint(hint))
     }
-}
-
-fn malformed(part: Part, error: &Malformed) -> IdentityError {
-    let name = part.name();
-    let detail = format_args!("the answer to {name} is not understood: {error}");
-    IdentityError::of(ErrorKind::Protocol, detail)
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::{fmt, time::Duration};
 
 use pravega_sdk_types::{ErrorKind, Failure, Outcome, Printable};
-use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     IdentityError,
     answer::{Answer, Refusal, Unanswered},
+    secrets::Secrets,
 };
 
 /// A part of a fetch.
@@ -50,7 +50,7 @@ impl Part {
 
 /// Judges an answer that is no success. Text of the issuer that repeats one of `secrets` is not
 /// shown.
-pub(super) fn refused(part: Part, answer: &Answer, secrets: &[&SecretString]) -> Verdict {
+pub(super) fn refused(part: Part, answer: &Answer, secrets: &Secrets) -> Verdict {
     let status = answer.status;
     let refusal = answer.refusal();
     let reason = Reason { status, refusal: &refusal, secrets };
@@ -69,7 +69,9 @@ pub(super) fn refused(part: Part, answer: &Answer, secrets: &[&SecretString]) ->
         }
         (_, 300..=399) => {
             let target = answer.location.as_deref().unwrap_or_default();
-            let target = hidden(target, secrets);
+            // What follows the path is for a browser, and may be secret.
+            let target = target.split(['?', '#']).next().unwrap_or_default();
+            let target = secrets.hide(target);
             let target = Printable::with_limit(&target, 200);
             let what = format_args!(
                 "the issuer redirects {name} to \"{target}\", which is not followed: use the final \
@@ -150,23 +152,15 @@ const UNREACHABLE: &str = "the issuer cannot be reached";
 struct Reason<'a> {
     status: u16,
     refusal: &'a Refusal,
-    secrets: &'a [&'a SecretString],
+    secrets: &'a Secrets,
 }
 
 impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "status {}", self.status)?;
         for text in [self.refusal.code(), self.refusal.description()].into_iter().flatten() {
-            write!(f, ", {}", Printable::with_limit(&hidden(text, self.secrets), 300))?;
+            write!(f, ", {}", Printable::with_limit(&self.secrets.hide(text), 300))?;
         }
         Ok(())
     }
-}
-
-/// Removes secrets from a text of the issuer.
-fn hidden(text: &str, secrets: &[&SecretString]) -> String {
-    let shown = secrets.iter().map(|secret| secret.expose_secret());
-    shown
-        .filter(|secret| !secret.is_empty())
-        .fold(text.to_owned(), |text, secret| text.replace(secret, "[REDACTED]"))
 }

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use futures_util::future::join_all;
 use pravega_sdk_identity::{IdentityError, Keycloak};
 use pravega_sdk_types::{ErrorKind, Outcome};
@@ -64,6 +65,44 @@ async fn a_refusal_ends_the_fetch_at_its_first_request() {
         assert!(error.to_string().contains(code), "{error}");
         assert!(error.to_string().contains("getting a token for client client at localhost:"));
     }
+}
+
+#[tokio::test]
+async fn no_form_of_a_secret_that_an_issuer_repeats_is_shown() {
+    let secret = "canary of/the:client+";
+    let encoded = "canary+of%2Fthe%3Aclient%2B";
+    let pair = BASE64.encode(format!("client:{encoded}"));
+    let forms = [secret.to_owned(), encoded.to_owned(), encoded.replace('+', "%20"), pair];
+    for form in forms {
+        let redirect = format!(
+            "HTTP/1.1 302 Found\r\nLocation: http://login/{form}?secret={form}&state=hidden\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        let description = format!("{{\"error\":\"{form}\",\"error_description\":\"of {form}\"}}");
+        let kind = format!("{{\"access_token\":\"x-1\",\"token_type\":\"{form}\"}}");
+        for (status, body) in [(401, description), (302, redirect), (200, kind)] {
+            let issuer = Issuer::start(move |seen| {
+                let is_raw = status == 302;
+                let reply = || match is_raw {
+                    true => Reply::Raw(body.clone().into_bytes()),
+                    false => Reply::Json(status, body.clone()),
+                };
+                seen.is_login().then(reply)
+            });
+            let client = Keycloak::new(&issuer.url(), "r 1", "client", secret).unwrap();
+            let error = sent(&client.credentials().unwrap()).await.unwrap_err();
+            let text = shown(&error);
+            assert!(!text.contains(&form) && !text.contains("hidden"), "{status}: {text}");
+            assert!(text.contains("[REDACTED]"), "{status}: {text}");
+        }
+    }
+    // The token of the answer itself.
+    let issuer = Issuer::start(|seen| {
+        let body = "{\"access_token\":\"canary\",\"token_type\":\"canary\"}";
+        seen.is_for_permissions().then(|| Reply::Json(200, body.to_owned()))
+    });
+    let text = shown(&sent(&issuer.credentials()).await.unwrap_err());
+    assert!(!text.contains("canary") && text.contains("not Bearer"), "{text}");
 }
 
 #[tokio::test]
