@@ -19,7 +19,7 @@ use tokio::{runtime::Handle, sync::oneshot, time::Instant};
 use crate::{
     IdentityError, http,
     location::Location,
-    machine::{Demand, Exchange, Life, Moment, Step, Token},
+    machine::{Demand, Exchange, Fetching, Life, Moment, Step, Token},
     plan::{Plan, Terms},
 };
 
@@ -35,7 +35,7 @@ pub(crate) fn credentials(plan: Plan, terms: Terms) -> Result<Credentials, Ident
         let issuer = plan.discovery.authority();
         tracing::warn!(issuer, "the client's secret is sent to the issuer without encryption");
     }
-    let life = Life::new(plan.least_left);
+    let life = Life::new(plan.least_left, terms.timeout);
     let tokens = Tokens {
         plan: Arc::new(plan),
         tls,
@@ -69,23 +69,39 @@ struct State {
 /// What a caller gets at once.
 enum Found {
     Token(Token),
-    Flight(u64, Flight),
+    Flight(Fetching, Flight),
 }
 
 impl Tokens {
     async fn token(self: &Arc<Self>) -> Result<Token, IdentityError> {
-        // A fetch that ends with its runtime is begun once more, on the caller's.
+        // A fetch that ends with its runtime, or stands still with it, is begun once more, on the
+        // caller's.
         for _ in 0..2 {
-            let (number, flight) = match self.find()? {
+            let (fetching, flight) = match self.find()? {
                 Found::Token(token) => return Ok(token),
-                Found::Flight(number, flight) => (number, flight),
+                Found::Flight(fetching, flight) => (fetching, flight),
             };
-            match flight.await {
-                Ok(fetched) => return fetched,
-                Err(_) => self.lock().life.handle_lost(number),
+            match self.wait(fetching, flight).await {
+                Some(fetched) => return fetched,
+                None => self.lock().life.handle_lost(fetching.number),
             }
         }
         Err(no_runtime("the runtime was shut down while a token was fetched"))
+    }
+
+    /// Waits for a fetch; returns `None` if it is lost.
+    async fn wait(
+        &self,
+        fetching: Fetching,
+        flight: Flight,
+    ) -> Option<Result<Token, IdentityError>> {
+        let left = fetching.until.saturating_sub(self.now().steady);
+        let ended = match Handle::try_current() {
+            Ok(_) => tokio::time::timeout(left, flight).await.ok()?,
+            // There is no timer.
+            Err(_) => flight.await,
+        };
+        ended.ok()
     }
 
     fn find(self: &Arc<Self>) -> Result<Found, IdentityError> {
@@ -93,21 +109,21 @@ impl Tokens {
         let mut state = self.lock();
         match state.life.handle_demand(now) {
             Demand::Use(token) => Ok(Found::Token(token)),
-            Demand::Refresh(token, number) => {
+            Demand::Refresh(token, fetching) => {
                 // Without a runtime the token is used until it expires.
-                self.start(&mut state, number).ok();
+                self.start(&mut state, fetching.number).ok();
                 Ok(Found::Token(token))
             }
-            Demand::Fetch(number) => {
-                let flight = self.start(&mut state, number)?;
-                Ok(Found::Flight(number, flight))
+            Demand::Fetch(fetching) => {
+                let flight = self.start(&mut state, fetching.number)?;
+                Ok(Found::Flight(fetching, flight))
             }
-            Demand::Wait(number) => match &state.flight {
-                Some((current, flight)) if *current == number => {
-                    Ok(Found::Flight(number, flight.clone()))
+            Demand::Wait(fetching) => match &state.flight {
+                Some((current, flight)) if *current == fetching.number => {
+                    Ok(Found::Flight(fetching, flight.clone()))
                 }
                 _ => {
-                    state.life.handle_lost(number);
+                    state.life.handle_lost(fetching.number);
                     Err(no_runtime("a token was not fetched"))
                 }
             },
@@ -152,7 +168,7 @@ impl Tokens {
                 Step::End(result) => break result,
             }
         };
-        let now = self.now();
+        let (now, pause) = (self.now(), exchange.pause());
         let mut state = self.lock();
         state.endpoint = exchange.into_endpoint();
         match result {
@@ -164,7 +180,7 @@ impl Tokens {
             }
             Err(error) => {
                 tracing::debug!(client = %self.plan.client.id, %error, "no token was issued");
-                state.life.handle_failed(number, error.clone(), now);
+                state.life.handle_failed(number, (error.clone(), pause), now);
                 Err(error)
             }
         }
@@ -188,11 +204,20 @@ fn no_runtime(reason: impl fmt::Display) -> IdentityError {
 /// The door of the client of the controller.
 struct Provider(Arc<Tokens>);
 
+const METHOD: &str = "Bearer";
+
 #[async_trait]
 impl CredentialProvider for Provider {
     async fn authorization(&self) -> Result<Authorization, CredentialError> {
         let token = self.0.token().await?;
-        Authorization::new("Bearer", token.expose_secret())
+        Authorization::new(METHOD, token.expose_secret())
+    }
+
+    fn refused(&self, authorization: &Authorization) -> bool {
+        let header = authorization.header_value();
+        let token = header.expose_secret().strip_prefix(METHOD).map(str::trim_start);
+        let now = self.0.now();
+        token.is_some_and(|token| self.0.lock().life.handle_refused(token, now))
     }
 }
 

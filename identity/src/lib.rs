@@ -21,7 +21,12 @@
 //!
 //! All requests of a fetch, their repeats included, have one deadline. An issuer that fails or
 //! cannot be reached is asked again until then; a refusal is final. A failure is the result of the
-//! calls of the next second too, so that a program in a loop does not flood the issuer.
+//! calls of the next second too, so that a program in a loop does not flood the issuer, or of up to
+//! half a minute, if the issuer asks for that with `Retry-After`.
+//!
+//! A token that the controller refuses, such as after a change of the issuer's keys, is not used
+//! any longer, and the call is made once more with the next one. A token is replaced in this way
+//! once a second at most.
 //!
 //! # Security
 //!

@@ -50,6 +50,8 @@ pub(crate) struct Exchange {
     waits_until: Option<Duration>,
     asked: Moment,
     last: Option<IdentityError>,
+    /// How long the issuer asked the client to wait when it failed last.
+    pause: Duration,
 }
 
 #[derive(Debug)]
@@ -88,6 +90,7 @@ impl Exchange {
             waits_until: None,
             asked: now,
             last: None,
+            pause: Duration::ZERO,
         }
     }
 
@@ -138,6 +141,7 @@ impl Exchange {
         match verdict {
             Verdict::Final(error) => drop(self.end(Err(error))),
             Verdict::Repeat(error, earliest) => {
+                self.pause = earliest;
                 let wait = WAITS.delay(self.attempts, random).max(earliest);
                 let until = now.steady.saturating_add(wait);
                 if until >= self.until {
@@ -157,6 +161,11 @@ impl Exchange {
             State::Ended(Err(_)) => None,
             _ => self.endpoint,
         }
+    }
+
+    /// Returns how long the issuer asked the client to wait, if it failed for the time being.
+    pub(crate) fn pause(&self) -> Duration {
+        self.pause
     }
 
     fn part(&self) -> Option<Part> {
@@ -206,6 +215,7 @@ impl Exchange {
         self.state = next;
         self.attempts = 0;
         self.last = None;
+        self.pause = Duration::ZERO;
         Ok(())
     }
 
@@ -474,8 +484,16 @@ mod tests {
         assert!(matches!(patient.poll(at(6.9)), Step::Wait { .. }));
         sent(&mut patient, 7.0);
         patient.handle(busy(u64::MAX), 0.0, at(7.0));
+        assert_eq!(patient.pause(), Duration::from_secs(u64::MAX));
         let error = ended(&mut patient, 7.0).unwrap_err();
         assert_eq!((error.kind(), error.attempts()), (ErrorKind::Unavailable, 2));
+
+        let mut heard = exchange();
+        sent(&mut heard, 0.0);
+        heard.handle(busy(7), 0.0, at(0.0));
+        sent(&mut heard, 7.0);
+        heard.handle(answer(200, DISCOVERY), 0.0, at(7.0));
+        assert_eq!(heard.pause(), Duration::ZERO, "it has answered since");
     }
 
     #[test]

@@ -3,13 +3,15 @@
 //! ```text
 //!             Fetch                        Refresh            Fetch
 //!  no token ─────────▶ fresh ───▶ ageing ─────────▶ expired ─────────▶ …
-//!     ▲  │ failed: the same failure for a second
+//!     ▲  │ failed: the same failure for a second, or for as long as the issuer asks
 //!     └──┘
 //! ```
+//!
+//! A token that is refused is as one that has expired.
 
 use std::{sync::Arc, time::Duration};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::moment::Moment;
 use crate::{IdentityError, answer::Issued};
@@ -22,22 +24,32 @@ pub(crate) type Token = Arc<SecretString>;
 pub(crate) enum Demand {
     /// This token.
     Use(Token),
-    /// This token, while the fetch of this number begins.
-    Refresh(Token, u64),
-    /// The result of the fetch of this number, which begins.
-    Fetch(u64),
-    /// The result of the fetch of this number, which is in progress.
-    Wait(u64),
+    /// This token, while a fetch begins.
+    Refresh(Token, Fetching),
+    /// The result of a fetch, which begins.
+    Fetch(Fetching),
+    /// The result of a fetch, which is in progress.
+    Wait(Fetching),
     /// The failure of the last fetch, which is very recent.
     Fail(IdentityError),
+}
+
+/// A fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fetching {
+    pub(crate) number: u64,
+    /// When it is lost if it has not ended, by the steady clock: its task is not run any more.
+    pub(crate) until: Duration,
 }
 
 /// The tokens of one identity. One fetch at a time is in progress.
 #[derive(Debug)]
 pub(crate) struct Life {
     least_left: Duration,
+    /// How long a fetch may take.
+    limit: Duration,
     held: Option<Held>,
-    in_flight: Option<u64>,
+    in_flight: Option<Fetching>,
     fetches: u64,
     failed: Option<Failed>,
 }
@@ -53,11 +65,17 @@ struct Held {
 #[derive(Debug)]
 struct Failed {
     error: IdentityError,
-    at: Moment,
+    /// Until then nothing is fetched, by the steady clock: the other one may be set.
+    until: Duration,
 }
 
-/// The pause after a failed fetch.
+/// The pause after a failed fetch, and the longest one that the issuer may ask for.
 const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A token that is refused is not replaced by another so soon after it was asked for.
+const REFUSALS: Duration = Duration::from_secs(1);
+/// How much later than its deadline a fetch may end.
+const GRACE: Duration = Duration::from_secs(1);
 /// The longest part of a life at whose beginning a token is renewed in the background.
 const MAX_MARGIN: Duration = Duration::from_secs(30);
 /// With this share of the margin left, callers wait for the new token: the old one might expire on
@@ -73,25 +91,41 @@ struct Margins {
 
 impl Life {
     /// No token yet. One with less than `least_left` of its life is not used, nor one with less
-    /// than half of it if that is shorter.
-    pub(crate) fn new(least_left: Duration) -> Self {
-        Self { least_left, held: None, in_flight: None, fetches: 0, failed: None }
+    /// than half of it if that is shorter. A fetch may take `limit`.
+    pub(crate) fn new(least_left: Duration, limit: Duration) -> Self {
+        Self { least_left, limit, held: None, in_flight: None, fetches: 0, failed: None }
     }
 
     /// A caller needs a token.
     pub(crate) fn handle_demand(&mut self, now: Moment) -> Demand {
-        let recent = self.failed.as_ref().filter(|failed| is_recent(failed, now));
+        // A runtime may stand still for as long as it is not driven, and its tasks with it.
+        self.in_flight = self.in_flight.filter(|fetching| now.steady < fetching.until);
+        let recent = self.failed.as_ref().filter(|failed| now.steady < failed.until);
         let recent = recent.map(|failed| failed.error.clone());
         let held = self.held.as_ref().map(|held| (Arc::clone(&held.token), self.left(held, now)));
         match (held, self.in_flight, recent) {
             (Some((token, Left::Enough)), _, _)
             | (Some((token, Left::Little)), Some(_), _)
             | (Some((token, Left::Little)), None, Some(_)) => Demand::Use(token),
-            (Some((token, Left::Little)), None, None) => Demand::Refresh(token, self.begin()),
-            (_, Some(number), _) => Demand::Wait(number),
+            (Some((token, Left::Little)), None, None) => Demand::Refresh(token, self.begin(now)),
+            (_, Some(fetching), _) => Demand::Wait(fetching),
             (_, None, Some(error)) => Demand::Fail(error),
-            (_, None, None) => Demand::Fetch(self.begin()),
+            (_, None, None) => Demand::Fetch(self.begin(now)),
         }
+    }
+
+    /// The controller has refused a token. Returns true if another one may be had now: it was
+    /// replaced meanwhile, or it is not used any longer.
+    pub(crate) fn handle_refused(&mut self, token: &str, now: Moment) -> bool {
+        let held = self.held.as_ref().filter(|held| held.token.expose_secret() == token);
+        let is_new = |held: &Held| now.steady.saturating_sub(held.asked.steady) < REFUSALS;
+        if held.is_some_and(is_new) {
+            return false;
+        }
+        if held.is_some() {
+            self.held = None;
+        }
+        true
     }
 
     /// A fetch has a token, which was asked for at `asked`. One that is no longer waited for is
@@ -105,27 +139,35 @@ impl Life {
         token
     }
 
-    /// A fetch has failed.
-    pub(crate) fn handle_failed(&mut self, number: u64, error: IdentityError, now: Moment) {
+    /// A fetch has failed, and the issuer asks for a pause.
+    pub(crate) fn handle_failed(
+        &mut self,
+        number: u64,
+        (error, pause): (IdentityError, Duration),
+        now: Moment,
+    ) {
         if self.ends(number) {
-            self.failed = Some(Failed { error, at: now });
+            let until = now.steady.saturating_add(pause.clamp(PAUSE, LONGEST_PAUSE));
+            self.failed = Some(Failed { error, until });
         }
     }
 
-    /// A fetch has ended without a result, with its runtime.
+    /// A fetch has ended without a result, with its runtime, or is not waited for any longer.
     pub(crate) fn handle_lost(&mut self, number: u64) {
         self.ends(number);
     }
 
-    fn begin(&mut self) -> u64 {
+    fn begin(&mut self, now: Moment) -> Fetching {
         self.fetches += 1;
-        self.in_flight = Some(self.fetches);
-        self.fetches
+        let until = now.steady.saturating_add(self.limit).saturating_add(GRACE);
+        let fetching = Fetching { number: self.fetches, until };
+        self.in_flight = Some(fetching);
+        fetching
     }
 
     /// Ends the fetch of this number; returns false if it is not the one in progress.
     fn ends(&mut self, number: u64) -> bool {
-        let is_current = self.in_flight == Some(number);
+        let is_current = self.in_flight.is_some_and(|fetching| fetching.number == number);
         if is_current {
             self.in_flight = None;
         }
@@ -157,19 +199,15 @@ fn margins(lifetime: Duration, least_left: Duration) -> Margins {
     Margins { renewed: unused + (margin - last), unused }
 }
 
-/// Only the steady clock counts: the other one may be set.
-fn is_recent(failed: &Failed, now: Moment) -> bool {
-    now.steady.saturating_sub(failed.at.steady) < PAUSE
-}
-
 #[cfg(test)]
 mod tests {
     use pravega_sdk_types::ErrorKind;
-    use secrecy::ExposeSecret as _;
 
     use super::*;
 
     const WALL: Duration = Duration::from_secs(1_700_000_000);
+    /// How long a fetch may take.
+    const LIMIT: Duration = Duration::from_secs(9);
 
     /// A moment by clocks that agree.
     fn at(seconds: f64) -> Moment {
@@ -181,23 +219,29 @@ mod tests {
         Issued { token: token.into(), lifetime: Duration::from_secs(lifetime) }
     }
 
-    fn down() -> IdentityError {
-        IdentityError::of(ErrorKind::Unavailable, "down")
+    fn down() -> (IdentityError, Duration) {
+        (IdentityError::of(ErrorKind::Unavailable, "down"), Duration::ZERO)
+    }
+
+    fn life() -> Life {
+        Life::new(Duration::ZERO, LIMIT)
     }
 
     /// What a caller gets, in short.
     fn demand(life: &mut Life, now: Moment) -> String {
         match life.handle_demand(now) {
             Demand::Use(token) => format!("use {}", token.expose_secret()),
-            Demand::Refresh(token, number) => format!("refresh {} {number}", token.expose_secret()),
-            Demand::Fetch(number) => format!("fetch {number}"),
-            Demand::Wait(number) => format!("wait {number}"),
+            Demand::Refresh(token, fetching) => {
+                format!("refresh {} {}", token.expose_secret(), fetching.number)
+            }
+            Demand::Fetch(fetching) => format!("fetch {}", fetching.number),
+            Demand::Wait(fetching) => format!("wait {}", fetching.number),
             Demand::Fail(error) => format!("fail {}", error.kind()),
         }
     }
 
     fn with_token(lifetime: u64) -> Life {
-        let mut life = Life::new(Duration::ZERO);
+        let mut life = life();
         assert_eq!(demand(&mut life, at(0.0)), "fetch 1");
         life.handle_issued(1, issued("a", lifetime), at(0.0));
         life
@@ -205,15 +249,17 @@ mod tests {
 
     #[test]
     fn a_token_is_fetched_once_renewed_ahead_and_not_used_at_its_end() {
-        let mut life = Life::new(Duration::ZERO);
+        let mut life = life();
         assert_eq!(demand(&mut life, at(0.0)), "fetch 1");
         assert_eq!(demand(&mut life, at(1.0)), "wait 1");
         life.handle_issued(1, issued("a", 300), at(0.5));
         assert_eq!(demand(&mut life, at(270.4)), "use a");
         assert_eq!(demand(&mut life, at(270.5)), "refresh a 2");
         assert_eq!(demand(&mut life, at(280.0)), "use a");
-        assert_eq!(demand(&mut life, at(295.5)), "wait 2");
-        life.handle_issued(2, issued("b", 300), at(295.0));
+        life.handle_failed(2, down(), at(280.0));
+        assert_eq!(demand(&mut life, at(290.0)), "refresh a 3");
+        assert_eq!(demand(&mut life, at(295.5)), "wait 3");
+        life.handle_issued(3, issued("b", 300), at(295.0));
         assert_eq!(demand(&mut life, at(296.0)), "use b");
     }
 
@@ -231,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_the_answer_for_a_second_and_no_longer_even_if_the_clock_is_set() {
-        let mut life = Life::new(Duration::ZERO);
+        let mut life = life();
         assert_eq!(demand(&mut life, at(0.0)), "fetch 1");
         life.handle_failed(1, down(), at(2.0));
         for wall in [Duration::ZERO, WALL, 2 * WALL] {
@@ -273,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_fetch_that_is_lost_is_begun_again_and_its_late_result_is_not_kept() {
-        let mut life = Life::new(Duration::ZERO);
+        let mut life = life();
         assert_eq!(demand(&mut life, at(0.0)), "fetch 1");
         life.handle_lost(1);
         assert_eq!(demand(&mut life, at(0.1)), "fetch 2");
@@ -284,6 +330,49 @@ mod tests {
         assert_eq!(demand(&mut life, at(0.3)), "wait 2");
         life.handle_issued(2, issued("new", 300), at(0.3));
         assert_eq!(demand(&mut life, at(0.4)), "use new");
+    }
+
+    #[test]
+    fn a_fetch_whose_task_is_not_run_is_begun_again_after_its_deadline() {
+        let mut life = life();
+        assert_eq!(demand(&mut life, at(0.0)), "fetch 1");
+        assert_eq!(demand(&mut life, at(9.9)), "wait 1");
+        assert_eq!(demand(&mut life, at(10.0)), "fetch 2");
+        // It is run again.
+        life.handle_failed(1, down(), at(10.1));
+        assert_eq!(demand(&mut life, at(10.2)), "wait 2");
+        life.handle_issued(2, issued("a", 300), at(10.0));
+        assert_eq!(demand(&mut life, at(10.3)), "use a");
+        let mut endless = Life::new(Duration::ZERO, Duration::MAX);
+        assert_eq!(demand(&mut endless, at(5.0)), "fetch 1");
+        assert_eq!(demand(&mut endless, at(1e9)), "wait 1");
+    }
+
+    #[test]
+    fn the_issuer_is_left_alone_for_as_long_as_it_asks_and_no_longer_than_half_a_minute() {
+        for (asked, pause) in [(0, 1.0), (1, 1.0), (7, 7.0), (30, 30.0), (u64::MAX, 30.0)] {
+            let mut life = life();
+            assert_eq!(demand(&mut life, at(0.0)), "fetch 1");
+            life.handle_failed(1, (down().0, Duration::from_secs(asked)), at(2.0));
+            assert_eq!(demand(&mut life, at(2.0 + pause - 0.001)), "fail unavailable", "{asked}");
+            assert_eq!(demand(&mut life, at(2.0 + pause)), "fetch 2", "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_refused_is_replaced_once_and_not_again_within_a_second() {
+        let mut life = with_token(300);
+        assert!(!life.handle_refused("a", at(0.9)), "the next one would be refused too");
+        assert_eq!(demand(&mut life, at(0.9)), "use a");
+        assert!(life.handle_refused("a", at(1.0)));
+        assert_eq!(demand(&mut life, at(1.0)), "fetch 2");
+        assert!(life.handle_refused("a", at(1.1)), "of another call: it waits for the same fetch");
+        assert_eq!(demand(&mut life, at(1.1)), "wait 2");
+        life.handle_issued(2, issued("b", 300), at(1.0));
+        assert!(life.handle_refused("a", at(1.2)), "it was replaced meanwhile");
+        assert_eq!(demand(&mut life, at(1.2)), "use b");
+        assert!(!life.handle_refused("b", at(1.2)));
+        assert_eq!(demand(&mut life, at(1.2)), "use b");
     }
 
     #[test]
@@ -315,18 +404,22 @@ mod tests {
                 bits ^= bits << 17;
                 bits % below
             };
-            let mut life = Life::new(Duration::from_secs(random(100)));
+            // No fetch takes so long that it is lost.
+            let limit = Duration::from_secs(1_000_000);
+            let mut life = Life::new(Duration::from_secs(random(100)), limit);
             let (mut now, mut running, mut ends) = (0.0, None, Vec::new());
             for _ in 0..60 {
                 now += random(40_000) as f64 / 1000.0;
                 match (life.handle_demand(at(now)), running) {
-                    (Demand::Fetch(number), None) => running = Some((number, now)),
-                    (Demand::Refresh(token, number), None) => {
-                        running = Some((number, now));
+                    (Demand::Fetch(fetching), None) => running = Some((fetching.number, now)),
+                    (Demand::Refresh(token, fetching), None) => {
+                        running = Some((fetching.number, now));
                         assert_in_time(&ends, &token, now);
                     }
                     (Demand::Use(token), _) => assert_in_time(&ends, &token, now),
-                    (Demand::Wait(number), Some((current, _))) => assert_eq!(number, current),
+                    (Demand::Wait(Fetching { number, .. }), Some((current, _))) => {
+                        assert_eq!(number, current);
+                    }
                     (Demand::Fail(_), None) => {}
                     (other, running) => panic!("seed {seed}: {other:?} while {running:?}"),
                 }

@@ -9,6 +9,6 @@ mod moment;
 
 pub(crate) use self::{
     exchange::{Exchange, Step},
-    life::{Demand, Life, Token},
+    life::{Demand, Fetching, Life, Token},
     moment::Moment,
 };

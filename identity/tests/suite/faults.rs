@@ -106,6 +106,20 @@ async fn no_form_of_a_secret_that_an_issuer_repeats_is_shown() {
 }
 
 #[tokio::test]
+async fn an_issuer_that_asks_for_time_is_not_asked_again_by_every_call() {
+    let busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n";
+    let issuer = Issuer::start(|seen| seen.is_login().then(|| Reply::Raw(busy.to_vec())));
+    let credentials = issuer.credentials();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(1500) {
+        let error = sent(&credentials).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(issuer.count(Seen::is_login), 1);
+}
+
+#[tokio::test]
 async fn a_failure_is_repeated_until_the_deadline() {
     let replies: [(fn() -> Reply, ErrorKind); 4] = [
         (|| Reply::Json(500, "<html>".to_owned()), ErrorKind::Unavailable),

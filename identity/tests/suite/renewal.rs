@@ -50,7 +50,6 @@ async fn a_caller_that_leaves_does_not_end_the_fetch_of_the_others() {
 fn a_fetch_whose_runtime_ends_is_begun_again_on_that_of_the_caller() {
     let issuer = slow();
     let credentials = issuer.credentials();
-    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let first = runtime();
     let mut waiting = Box::pin(sent(&credentials));
     first.block_on(async { assert!(waiting.as_mut().now_or_never().is_none()) });
@@ -60,6 +59,40 @@ fn a_fetch_whose_runtime_ends_is_begun_again_on_that_of_the_caller() {
     let outside = issuer.credentials().authorization().now_or_never().unwrap();
     assert_eq!(outside.unwrap_err().kind(), ErrorKind::NoRuntime);
     assert!(issuer.seen().is_empty());
+}
+
+/// A runtime that runs its tasks only while it is blocked on.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+#[test]
+fn a_fetch_whose_runtime_stands_still_is_begun_again_on_that_of_the_caller() {
+    let issuer = Issuer::usual();
+    let client = issuer.keycloak().with_timeout(Duration::from_secs(1));
+    let credentials = client.credentials().unwrap();
+    let still = runtime();
+    let mut waiting = Box::pin(sent(&credentials));
+    still.block_on(async { assert!(waiting.as_mut().now_or_never().is_none()) });
+    let other = runtime();
+    let token = other.block_on(async { tokio::time::timeout(FAR, sent(&credentials)).await });
+    assert_eq!(token.expect("it waits forever").unwrap(), "permitted-2");
+    // That of the first caller ends too late, and changes nothing.
+    still.block_on(async { waiting.await.ok() });
+    assert_eq!(other.block_on(sent(&credentials)).unwrap(), "permitted-2");
+}
+
+#[test]
+fn a_program_that_rests_between_its_calls_gets_a_token_at_each() {
+    let issuer = Issuer::usual();
+    let client = issuer.keycloak().with_timeout(Duration::from_secs(1));
+    let credentials = client.credentials().unwrap();
+    let program = runtime();
+    // A call that is given up as soon as it has begun.
+    program.block_on(async { assert!(sent(&credentials).now_or_never().is_none()) });
+    runtime().block_on(async { tokio::time::sleep(Duration::from_millis(2100)).await });
+    let token = program.block_on(sent(&credentials));
+    assert!(token.unwrap().starts_with("permitted-"));
 }
 
 #[tokio::test]
