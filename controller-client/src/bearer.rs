@@ -24,8 +24,8 @@ impl Credentials {
     ///
     /// A token with a time of expiry, a JWT, is kept and renewed in the background when a fifth of
     /// its life is left, or 30 s if that is less; for any other the function is called before every
-    /// call of the controller. Callers that need a new token at once share one call of it. Its
-    /// errors are those of the calls, with the kind
+    /// call of the controller. Callers that need a new token at once share one call of it, unless
+    /// that has not ended after a minute. Its errors are those of the calls, with the kind
     /// [`Unauthenticated`](ErrorKind::Unauthenticated).
     ///
     /// A token that the controller refuses, such as after a change of the issuer's keys, is not

@@ -62,6 +62,9 @@ pub(crate) type WallClock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// The pause after a failed refresh in the background.
 const REFRESH_PAUSE: Duration = Duration::from_secs(1);
+/// A fetch that has not ended after this time stands still, as its runtime or what it asks does,
+/// and another one is begun.
+const STALLED: Duration = Duration::from_secs(60);
 
 /// A cache whose values age. Waiters for the same key share one fetch, which goes on without them.
 pub(crate) struct SingleFlightCache<K, V> {
@@ -80,6 +83,8 @@ struct CacheState<K, V> {
 struct Entry<V> {
     value: Option<(V, Moment)>,
     in_flight: Option<(u64, Flight<V>)>,
+    /// When the last fetch began.
+    begun: Option<Instant>,
     /// Counts the fetches, so that an overtaken one stores nothing.
     fetches: u64,
     quiet_until: Option<Instant>,
@@ -87,7 +92,7 @@ struct Entry<V> {
 
 impl<V> Default for Entry<V> {
     fn default() -> Self {
-        Self { value: None, in_flight: None, fetches: 0, quiet_until: None }
+        Self { value: None, in_flight: None, begun: None, fetches: 0, quiet_until: None }
     }
 }
 
@@ -198,6 +203,10 @@ where
             Some(entry) => entry,
             None => entries.entry(key.clone()).or_default(),
         };
+        let is_stalled = |begun: Instant| now.steady.saturating_duration_since(begun) >= STALLED;
+        if entry.begun.is_some_and(is_stalled) {
+            entry.in_flight = None;
+        }
         let judged = entry
             .value
             .as_ref()
@@ -230,6 +239,7 @@ where
     ) -> Result<(u64, Flight<V>), ControllerError> {
         let runtime = Handle::try_current().map_err(no_runtime)?;
         entry.fetches += 1;
+        entry.begun = Some(Instant::now());
         let (number, state, key) = (entry.fetches, Arc::clone(&self.shared), key.clone());
         let fetching = (self.fetch)(key.clone());
         let (sender, flight) = oneshot::channel();
@@ -428,6 +438,30 @@ mod tests {
         assert_eq!(count.load(Ordering::SeqCst), 1);
         assert!(cache.get(&1).await.is_err());
         assert_eq!(count.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fetch_that_stands_still_is_begun_again_after_a_minute() {
+        let count = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&count);
+        let cache = SingleFlightCache::new(3, judge, move |_: u32| {
+            let number = counted.fetch_add(1, Ordering::SeqCst) + 1;
+            async move {
+                if number == 1 {
+                    std::future::pending::<()>().await;
+                }
+                Ok(number)
+            }
+            .boxed()
+        });
+        for _ in 0..2 {
+            let late = tokio::time::timeout(Duration::from_secs(29), cache.get(&1)).await;
+            assert!(late.is_err());
+        }
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(cache.get(&1).await.unwrap(), 2);
+        assert_eq!(cache.get(&1).await.unwrap(), 2);
     }
 
     #[tokio::test(start_paused = true)]
