@@ -16,18 +16,18 @@ const MAX_CHANGES: usize = 255;
 
 /// A table without versions, changed by one client after the other.
 #[derive(Default)]
-struct Table(BTreeMap<Bytes, Bytes>);
+pub(super) struct Table(pub(super) BTreeMap<Bytes, Bytes>);
 
 impl Table {
     /// A table with the state of a group with so many segments.
-    fn of_group(segments: i64) -> Self {
+    pub(super) fn of_group(segments: i64) -> Self {
         let mut table = Self::default();
         table.apply(StoredState::first(&init(segments)).unwrap());
         assert_same(table.read().state(), &group(segments));
         table
     }
 
-    fn entries(&self) -> impl Iterator<Item = (Bytes, Bytes)> + '_ {
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Bytes, Bytes)> + '_ {
         self.0.iter().map(|(key, value)| (key.clone(), value.clone()))
     }
 
@@ -36,7 +36,10 @@ impl Table {
     }
 
     /// Makes updates by the state in the table, as a client without a copy does.
-    fn update(&mut self, updates: &[GroupUpdate]) -> Result<EntryChanges, GroupUpdateError> {
+    pub(super) fn update(
+        &mut self,
+        updates: &[GroupUpdate],
+    ) -> Result<EntryChanges, GroupUpdateError> {
         let mut stored = self.read();
         let mut state = stored.state().clone();
         let staged = stored.stage(updates, |key| self.0.get(key).cloned());
@@ -158,7 +161,7 @@ fn sorted(state: &ReaderGroupState) -> ReaderGroupState {
 }
 
 #[track_caller]
-fn assert_same(one: &ReaderGroupState, other: &ReaderGroupState) {
+pub(super) fn assert_same(one: &ReaderGroupState, other: &ReaderGroupState) {
     assert_eq!(sorted(one), sorted(other));
 }
 

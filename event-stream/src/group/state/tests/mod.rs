@@ -3,6 +3,7 @@
 mod bytes;
 mod entries;
 mod histories;
+mod hostile;
 mod shares;
 mod table;
 
