@@ -260,7 +260,10 @@ impl Claims {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::Rules;
+    use crate::access::{
+        Rules,
+        resource::{operation_to_write, operation_to_write_table},
+    };
 
     fn access() -> Access {
         Access::new([7; 32], Millis(10_000))
@@ -409,6 +412,63 @@ mod tests {
         let signed = format!("{}.{body}", BASE64.encode(HEADER));
         let signature = BASE64.encode(elsewhere.key.sign(&[signed.as_bytes()]));
         assert_eq!(check(&format!("{signed}.{signature}")), Err(TokenRefusal::Refused));
+    }
+
+    /// Names that a stream, a group and a table, their segments and their marks may have.
+    const CONFUSABLE: [&str; 9] = [
+        "t",
+        "t_kvtable",
+        "t_kvtable_kvtable",
+        "_RGt",
+        "_RGt_kvtable",
+        "_MARKt",
+        "_MARKt_kvtable",
+        "_MARK_RGt",
+        "_RG_MARKt",
+    ];
+
+    /// What a segment belongs to, and what writing to it needs.
+    fn owner(name: &'static str, is_table: bool) -> (Resource<'static>, Operation) {
+        match name.strip_suffix("_kvtable").filter(|_| is_table) {
+            Some(table) => (Resource::of_table("a", table), operation_to_write_table(table)),
+            None => (Resource::of_stream("a", name), operation_to_write(name)),
+        }
+    }
+
+    #[test]
+    fn no_token_opens_a_segment_whose_owner_the_rules_do_not_name() {
+        let access = access();
+        let mut opened = 0;
+        let kinds = ["stream", "reader-group", "key-value-table"];
+        let resources =
+            kinds.iter().flat_map(|kind| CONFUSABLE.map(|name| format!("{kind}:{name}")));
+        let rights = ["READ", "READ_UPDATE"];
+        for rule in resources.flat_map(|of| rights.map(|right| format!("{of},{right}"))) {
+            let (rules, _) = Rules::parse(&format!("prn::/scope:a/{rule}"));
+            for (name, asked) in CONFUSABLE.iter().flat_map(|name| {
+                [Operation::Read, Operation::Write].map(|operation| (*name, operation))
+            }) {
+                let grant = Grant::of(Some(&rules), "a", name, asked);
+                let token = access.issue("a", name, grant, Millis(0), None);
+                for (of, is_table) in CONFUSABLE.iter().flat_map(|of| [(*of, true), (*of, false)]) {
+                    let (resource, to_write) = owner(of, is_table);
+                    let allowed = rules.allow(&resource);
+                    let segment = format!("a/{of}/0.#epoch.0");
+                    for needs in [Operation::Read, Operation::Write] {
+                        let checked =
+                            access.check_token(&token, needs, [&*segment], |_| is_table, Millis(0));
+                        let needed = if needs == Operation::Write { to_write } else { needs };
+                        let is_allowed = allowed >= Some(needed) && asked >= needs;
+                        assert!(
+                            checked.is_err() || is_allowed,
+                            "{rule}: a token for {name} opens {segment} ({is_table}) for {needs:?}"
+                        );
+                        opened += u32::from(checked.is_ok());
+                    }
+                }
+            }
+        }
+        assert!(opened > 100, "{opened}");
     }
 
     #[test]
