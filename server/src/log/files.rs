@@ -40,19 +40,34 @@ pub(crate) struct Files {
 #[derive(Debug, Default)]
 struct Open {
     files: HashMap<String, Arc<File>>,
-    /// The log file that was written last. It stays open: a commit must not fail for want of
-    /// descriptors.
-    written: Option<String>,
+    /// The two log files that were written last, the last one first: that of the commits, and the
+    /// next one, which has zeros before it has frames. They stay open: a commit must not fail for
+    /// want of descriptors.
+    written: [Option<String>; 2],
 }
 
 impl Open {
     fn keep(&mut self, name: &str, file: &Arc<File>, most: usize) {
         if self.files.len() >= most {
             // Those in use stay open by their users.
-            let written = self.written.as_deref();
-            self.files.retain(|name, _| Some(&**name) == written);
+            let is_written =
+                |name: &String| self.written.iter().flatten().any(|written| written == name);
+            self.files.retain(|name, _| is_written(name));
         }
         self.files.insert(name.to_owned(), Arc::clone(file));
+    }
+
+    fn note_written(&mut self, name: &str) {
+        let is_last = |written: &Option<String>| written.as_deref() == Some(name);
+        let [last, _] = &self.written;
+        if !name.starts_with("log-") || is_last(last) {
+            return;
+        }
+        self.written.swap(0, 1);
+        let [last, _] = &mut self.written;
+        if !is_last(last) {
+            *last = Some(name.to_owned());
+        }
     }
 }
 
@@ -105,18 +120,15 @@ impl Disk for Files {
         let file = Arc::new(self.folder.create_file(name)?);
         file.write_all_at(bytes, 0)?;
         file.sync_all()?;
-        self.opened().keep(name, &file, self.most);
+        let mut open = self.opened();
+        open.note_written(name);
+        open.keep(name, &file, self.most);
         Ok(())
     }
 
     fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
         let file = self.file(name)?;
-        if name.starts_with("log-") {
-            let mut open = self.opened();
-            if open.written.as_deref() != Some(name) {
-                open.written = Some(name.to_owned());
-            }
-        }
+        self.opened().note_written(name);
         file.write_all_at(bytes, at)
     }
 
@@ -148,5 +160,46 @@ impl Disk for Files {
 
     fn sync_folder(&self) -> io::Result<()> {
         self.folder.sync()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folder::LockedFolder;
+
+    #[test]
+    fn the_file_of_commits_stays_open_while_the_next_one_gets_zeros_and_others_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let claimed = LockedFolder::open(folder.path()).unwrap().claim().unwrap();
+        let files = Files { most: 3, ..Files::new(claimed) };
+        let name = |number: usize| format!("log-{number:08}");
+        let open_others = |number: usize| {
+            for other in ["a", "b", "c", "d"] {
+                files.create(&format!("moved-{number}{other}"), b"x").unwrap();
+            }
+        };
+        files.create(&name(1), b"head").unwrap();
+        for current in 1..6 {
+            let next = current + 1;
+            let are_open = |what: &str| {
+                let open = files.opened();
+                for written in [name(current), name(next)] {
+                    let open = open.files.keys();
+                    assert!(open.clone().any(|it| *it == written), "{written} {what}: {open:?}");
+                }
+            };
+            files.write_at(&name(current), 4, b"frame").unwrap();
+            files.create(&name(next), b"head").unwrap();
+            open_others(current);
+            are_open("after it was created");
+            for round in 0..4 {
+                files.write_at(&name(current), 10 * round, b"frame").unwrap();
+                files.write_at(&name(next), 4 + round, &[0]).unwrap();
+                open_others(current);
+                are_open("after zeros");
+            }
+        }
+        assert!(files.opened().files.len() <= 3);
     }
 }
