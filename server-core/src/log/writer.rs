@@ -397,7 +397,9 @@ impl LogWriter {
     #[must_use]
     pub fn has_room(&self, len: u64) -> bool {
         let needed = self.queued.saturating_add(len).saturating_add(BEGIN_LEN);
-        !self.ahead.is_full() || needed <= self.ahead.left(self.end())
+        // Perhaps in the next file, which has zeros of its own.
+        let begins = self.target().map(|(file, _)| Place { file: file.number, at: file.len });
+        !self.ahead.is_full() || needed <= self.ahead.left(begins)
     }
 
     /// The next effect; `None` while one is carried out, and if there is nothing to do before

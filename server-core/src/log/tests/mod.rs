@@ -8,6 +8,7 @@ mod disk;
 mod failures;
 mod files;
 mod kept;
+mod room;
 mod seeds;
 mod servers;
 mod storage;
