@@ -26,6 +26,8 @@ const DEFAULT_MEMORY_LIMIT: u64 = 1 << 30;
 const FILE_LEN: u64 = 64 << 20;
 const LEAST_FILE_LEN: u64 = 1 << 20;
 const FILES: u64 = 16;
+/// The part of a limited folder that is kept free besides some log files, in bytes.
+const SPARE: u64 = 4 << 20;
 /// A disk with less has no part that is kept free.
 const LEAST_CAPACITY: u64 = 32 << 20;
 
@@ -353,7 +355,7 @@ impl ServerBuilder {
             ..usual
         };
         // For one file that is moved to, one that is written, runs and a checkpoint.
-        let reserve = 2 * file_len + file_len / 2 + usual.ahead;
+        let reserve = 2 * file_len + file_len / 2 + SPARE;
         let space = SpaceSettings { limit, reserve };
         Configure { writer, checkpoints: CheckpointSettings::new(folder), space }
     }
@@ -388,4 +390,19 @@ pub(crate) fn secret() -> [u8; 32] {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_part_of_a_limited_folder_that_is_kept_free_is_the_one_that_is_documented() {
+        const MIB: u64 = 1 << 20;
+        for (limit, reserve) in [(32, 9), (200, 35), (1024, 164), (4096, 164)] {
+            let builder = ServerBuilder::default().with_disk_limit(limit * MIB);
+            let space = builder.log_configuration(None).space;
+            assert_eq!((space.limit, space.reserve / MIB), (Some(limit * MIB), reserve));
+        }
+    }
 }
