@@ -20,7 +20,11 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{failure::FetchFailure, tls::Trust, url::Url};
+use super::{
+    failure::{FetchFailure, shown},
+    tls::Trust,
+    url::Url,
+};
 
 /// The longest head of a response, and the length of the buffers of a connection, in bytes.
 const HEAD: usize = 32 << 10;
@@ -87,7 +91,8 @@ fn check(response: Response<Incoming>, url: &Url) -> Result<Incoming, FetchFailu
         return Ok(response.into_body());
     }
     let location = response.headers().get(LOCATION);
-    let to = location.map_or(String::new(), |to| format!("; it leads to {to:?}, not followed"));
+    let location = location.map(|to| shown(&String::from_utf8_lossy(to.as_bytes())));
+    let to = location.map_or(String::new(), |to| format!("; it leads to {to}, not followed"));
     Err(FetchFailure::new(format!("{url}: the response is {status}{to}")))
 }
 

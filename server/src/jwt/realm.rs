@@ -6,14 +6,17 @@ use pravega_sdk_server_core::access::jwt::{KeySet, MOST_BYTES, SkippedKey};
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::{failure::FetchFailure, http::get, tls::Trust, url::Url};
+use super::{
+    failure::{FetchFailure, shown},
+    http::get,
+    tls::Trust,
+    url::Url,
+};
 
 /// How long a fetch may take, with all its requests.
 pub(super) const FETCH: Duration = Duration::from_secs(10);
 /// OpenID Connect Discovery 1.0, 4.
 const DISCOVERY: &str = "/.well-known/openid-configuration";
-/// The longest text from a server that is shown, in characters.
-const SHOWN: usize = 200;
 
 /// Where keys are fetched from.
 #[derive(Debug)]
@@ -91,12 +94,6 @@ fn address(text: &[u8], document: &Url, issuer: &str) -> Result<Url, String> {
         return Err(format!("its keys are at {keys}, without TLS"));
     }
     Ok(keys)
-}
-
-/// A text from a server as a log may show it.
-fn shown(text: &str) -> String {
-    let end = text.char_indices().nth(SHOWN).map_or(text.len(), |(end, _)| end);
-    format!("{:?}", text.get(..end).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -67,6 +67,9 @@ async fn any_other_response_is_a_failure_that_says_what_it_was() {
         let why = fetch(says).await.unwrap_err();
         assert!(why.contains(expected), "{expected} is not in {why}");
     }
+    let far = format!("HTTP/1.1 302 Found\r\nLocation: /{}\r\n\r\n", "x".repeat(20_000));
+    let why = fetch(Says::Raw(far)).await.unwrap_err();
+    assert!(why.len() < 400, "{} bytes of it are shown", why.len());
     let publisher = Publisher::start(raw("")).await;
     let realm = of_keys(&publisher);
     drop(publisher);
