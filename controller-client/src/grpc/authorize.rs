@@ -9,6 +9,10 @@ use tonic::{
 
 use crate::{Authorization, ControllerError, Credentials};
 
+/// The most bytes that the headers of a call have: the limit of Java's library for gRPC, which the
+/// controller of Pravega does not change.
+const MOST: usize = 8 << 10;
+
 /// The header with the credentials of a request.
 pub(super) struct Header(Option<(MetadataValue<Ascii>, Authorization)>);
 
@@ -21,7 +25,16 @@ impl Header {
             .await
             .map_err(|error| Failure::caused_by(error, "the call has no credentials"))?;
         let Some(authorization) = header else { return Ok(Self(None)) };
-        let value = MetadataValue::try_from(authorization.header_value().expose_secret());
+        let value = authorization.header_value();
+        let len = value.expose_secret().len();
+        if len > MOST {
+            // Controllers answer that in ways which look like failures that pass.
+            let detail = format!(
+                "the credentials have {len} bytes, more than the headers of a call may have, {MOST}"
+            );
+            return Err(unauthenticated(&detail).into());
+        }
+        let value = MetadataValue::try_from(value.expose_secret());
         let mut value =
             value.map_err(|_| unauthenticated("the credentials do not fit a header"))?;
         value.set_sensitive(true);
@@ -51,4 +64,24 @@ impl Header {
 
 fn unauthenticated(detail: &str) -> Failure {
     Failure::new(ErrorKind::Unauthenticated, Outcome::NotApplied, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn credentials_that_are_too_long_for_any_controller_are_not_sent() {
+        let present = async |len: usize| {
+            let credentials = Credentials::bearer("x".repeat(len)).unwrap();
+            Header::present(&credentials).await.map(drop)
+        };
+        assert!(present(MOST - "Bearer ".len()).await.is_ok());
+        let error = present(MOST).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (ErrorKind::Unauthenticated, Outcome::NotApplied)
+        );
+        assert!(error.to_string().contains("8199 bytes"), "{error}");
+    }
 }

@@ -34,6 +34,13 @@ impl FailedAttempt {
                 .with_source(StatusCause::of(&status, code));
             return Self { error: failure.into(), verdict: Verdict::Lost, sent: Sent::Unanswered };
         }
+        if code == Code::Unknown && status.message().ends_with(TOO_LONG) {
+            let detail = "the headers of the call, with its credentials, are too long for the \
+                          controller";
+            let failure = Failure::new(ErrorKind::Unauthenticated, Outcome::NotApplied, detail);
+            let (error, verdict) = (failure.into(), Verdict::Final);
+            return Self { error, verdict, sent: Sent::Request };
+        }
         let detail = format!("the controller answered {code:?}: {}", status.message());
         let error = Failure::new(kind_of(code), outcome_of(code), detail)
             .with_source(StatusCause::of(&status, code))
@@ -113,6 +120,8 @@ impl FailedAttempt {
 }
 
 const UNREACHABLE: &str = "the controller cannot be reached";
+/// How the text of the library ends for an answer of HTTP that headers are too long: RFC 6585, 5.
+const TOO_LONG: &str = "HTTP status code 431";
 const BROKEN: &str = "the connection to the controller has broken before the answer";
 
 /// Returns the causes of a status as text, because their types belong to the gRPC library.
@@ -251,6 +260,15 @@ mod tests {
         assert_eq!((failed.verdict, failed.sent), (Verdict::Lost, Sent::Unanswered));
         let found = (failed.error.kind(), failed.error.outcome());
         assert_eq!(found, (ErrorKind::Unavailable, Outcome::Unknown));
+    }
+
+    #[test]
+    fn headers_that_are_too_long_for_a_controller_are_not_sent_again() {
+        let text = "grpc-status header missing, mapped from HTTP status code 431";
+        let failed = FailedAttempt::from_status(Status::unknown(text));
+        assert_eq!(failed.verdict, Verdict::Final);
+        let found = (failed.error.kind(), failed.error.outcome());
+        assert_eq!(found, (ErrorKind::Unauthenticated, Outcome::NotApplied));
     }
 
     #[test]
