@@ -84,6 +84,8 @@ pub struct Realm {
     url: String,
     /// The keys that are published; `None` while the server answers nothing.
     keys: Arc<Mutex<Option<String>>>,
+    /// The token that each client gets.
+    token: Arc<Mutex<String>>,
     fetches: Arc<AtomicUsize>,
     _serving: JoinSet<()>,
 }
@@ -94,16 +96,19 @@ impl Realm {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}/realms/test", listener.local_addr().unwrap());
         let (keys, fetches) = (Arc::new(Mutex::new(keys)), Arc::new(AtomicUsize::new(0)));
+        let token = Arc::new(Mutex::new(String::new()));
         let mut serving = JoinSet::new();
         let (of_task, published, counted) = (url.clone(), Arc::clone(&keys), Arc::clone(&fetches));
+        let issued = Arc::clone(&token);
         serving.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
                 let (url, keys) = (of_task.clone(), published.lock().unwrap().clone());
-                connections.spawn(answer(socket, url, keys, Arc::clone(&counted)));
+                let token = issued.lock().unwrap().clone();
+                connections.spawn(answer(socket, (url, keys, token), Arc::clone(&counted)));
             }
         });
-        Self { url, keys, fetches, _serving: serving }
+        Self { url, keys, token, fetches, _serving: serving }
     }
 
     /// The URL, which is the issuer of its tokens.
@@ -116,6 +121,11 @@ impl Realm {
         *self.keys.lock().unwrap() = keys;
     }
 
+    /// Sets the token that each client gets, which it takes to be valid for five minutes.
+    pub fn issue(&self, token: String) {
+        *self.token.lock().unwrap() = token;
+    }
+
     /// How often the keys were fetched.
     pub fn fetches(&self) -> usize {
         self.fetches.load(Ordering::Relaxed)
@@ -124,8 +134,7 @@ impl Realm {
 
 async fn answer(
     mut socket: TcpStream,
-    url: String,
-    keys: Option<String>,
+    (url, keys, token): (String, Option<String>, String),
     fetches: Arc<AtomicUsize>,
 ) {
     let mut head = Vec::new();
@@ -136,7 +145,15 @@ async fn answer(
     let Some(keys) = keys else { return std::future::pending().await };
     let body = if head.starts_with(b"GET /realms/test/.well-known/openid-configuration ") {
         let certificates = format!("{url}/protocol/openid-connect/certs");
-        json!({ "issuer": url, "jwks_uri": certificates }).to_string()
+        let tokens = format!("{url}/token");
+        json!({ "issuer": url, "jwks_uri": certificates, "token_endpoint": tokens }).to_string()
+    } else if head.starts_with(b"POST /realms/test/token ") {
+        // A connection that is closed with unread bytes is reset.
+        let form = String::from_utf8_lossy(&head).to_ascii_lowercase();
+        let len = form.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let mut form = vec![0; len.and_then(|len| len.parse().ok()).unwrap_or_default()];
+        socket.read_exact(&mut form).await.ok();
+        json!({ "access_token": token, "expires_in": 300 }).to_string()
     } else if head.starts_with(b"GET /realms/test/protocol/openid-connect/certs ") {
         fetches.fetch_add(1, Ordering::Relaxed);
         keys

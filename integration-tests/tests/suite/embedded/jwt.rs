@@ -12,6 +12,7 @@ use pravega_sdk_controller_client::{
     AccessOperation, Authorization, CredentialError, CredentialProvider, Credentials,
 };
 use pravega_sdk_event_stream::codec::Utf8;
+use pravega_sdk_identity::OpenId;
 use pravega_sdk_integration_tests::harness::{
     eventually,
     jwt::{AUDIENCE, Realm, Signer, claims, key_set, now},
@@ -249,6 +250,30 @@ async fn a_realm_changes_its_keys_while_clients_go_on() {
     let refused = stranger.controller().stream_exists(&stream).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unauthenticated, "it has not the issuer");
     assert!(realm.fetches() >= 2);
+}
+
+#[tokio::test]
+async fn a_client_of_an_issuer_goes_on_when_a_token_that_it_keeps_is_refused() {
+    let (old, new) = (Signer::new("old"), Signer::new("new"));
+    let realm = Realm::start(Some(key_set(&[&old]))).await;
+    let often = Duration::from_millis(50);
+    let accounts = JwtAccounts::of_realm(realm.url(), AUDIENCE)
+        .with_shortest_refresh_interval(often)
+        .with_refresh_interval(often);
+    let server = builder(accounts).start().await.unwrap();
+    let token = |signer: &Signer| signer.sign(&with(claims("root"), "iss", realm.url()));
+    realm.issue(token(&old));
+    let issuer = OpenId::new(realm.url(), "client", "secret").unwrap();
+    let factory = client(&server, issuer.credentials().unwrap());
+    let stream = stream(&factory, 2).await;
+    // The issuer has lost its keys: what it has issued is worth nothing any more.
+    realm.publish(Some(key_set(&[&new])));
+    let with_old = with_token(&server, token(&old));
+    let is_out = async || with_old.controller().stream_exists(&stream).await.is_err();
+    eventually("the old key is not accepted", is_out).await;
+    realm.issue(token(&new));
+    let goes_on = async || factory.controller().stream_exists(&stream).await.is_ok();
+    eventually("the client has another token", goes_on).await;
 }
 
 #[tokio::test]
