@@ -1,21 +1,17 @@
 //! Options for who the tool is, and whom it trusts.
 
-use std::{
-    fs,
-    io::Read as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use pravega_sdk::{ClientConfig, controller_client::Credentials, identity::Keycloak};
 
 use crate::{
     failure::{Failure, Result},
-    limits::Limits,
+    login::{Login, Password},
 };
 
-/// Certificates and credentials of the command line. They win over the URL and the environment.
-#[derive(Debug, Args)]
+/// Certificates and credentials of the command line. They win over the URL, the environment and
+/// the context.
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Access")]
 pub(crate) struct Access {
     /// PEM file of the certificates to trust, of authorities or servers
@@ -50,113 +46,68 @@ pub(crate) struct Access {
     keycloak_file: Option<PathBuf>,
 }
 
+/// The file of a client's certificate, and that of its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Certificate {
+    pub(crate) chain: PathBuf,
+    /// `None` means the file of the chain.
+    pub(crate) key: Option<PathBuf>,
+}
+
 impl Access {
     /// The file of the certificates to trust.
     pub(crate) fn ca(&self) -> Option<&Path> {
         self.ca.as_deref()
     }
 
-    /// Sets what the options say.
-    pub(crate) fn apply(&self, mut config: ClientConfig, limits: Limits) -> Result<ClientConfig> {
-        if let Some(path) = &self.ca {
-            config = config.with_trust_store(path);
-        }
+    /// The user, who may be given without a password.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// The client's certificate.
+    pub(crate) fn certificate(&self) -> Result<Option<Certificate>> {
         match (&self.cert, &self.client_key) {
-            (None, None) => {}
-            (Some(chain), key) => {
-                config = config.with_client_certificate(chain, key.as_ref().unwrap_or(chain));
-            }
-            (None, Some(_)) => return Err(Failure::usage("--key needs --cert")),
+            (None, None) => Ok(None),
+            (Some(chain), key) => Ok(Some(Certificate { chain: chain.clone(), key: key.clone() })),
+            (None, Some(_)) => Err(Failure::usage("--key needs --cert")),
         }
-        match (self.credentials()?, &self.keycloak_file) {
-            (Some(credentials), None) => Ok(config.with_credentials(credentials)),
-            (None, Some(path)) => Self::keycloak(config, path, limits),
-            (None, None) => Ok(config),
-            (Some(_), Some(_)) => {
-                let other = if self.user.is_some() { "--user" } else { "--token-file" };
-                let text = format!("--keycloak-file cannot be combined with {other}");
+    }
+
+    /// The settings that the options set, by their names in a URL.
+    pub(crate) fn settings(&self) -> Vec<&'static str> {
+        let ca = self.ca.is_some().then_some("trust_store");
+        let cert = self.cert.is_some().then_some(["client_certificate", "client_key"]);
+        ca.into_iter().chain(cert.into_iter().flatten()).collect()
+    }
+
+    /// Returns true if a file with a secret is given.
+    pub(crate) fn has_secret_file(&self) -> bool {
+        self.password_file.is_some() || self.token_file.is_some() || self.keycloak_file.is_some()
+    }
+
+    /// The login that the options say; its files are not read.
+    pub(crate) fn login(&self) -> Result<Option<Login>> {
+        let other = match (&self.user, &self.password_file, &self.token_file) {
+            (None, None, None) => None,
+            (Some(user), Some(path), None) => {
+                let password = Password::File(path.clone());
+                Some((Login::Password { user: user.clone(), password }, "--user"))
+            }
+            (None, None, Some(path)) => Some((Login::TokenFile(path.clone()), "--token-file")),
+            (Some(_), None, None) => return Err(Failure::usage("--user needs --password-file")),
+            (None, Some(_), _) => return Err(Failure::usage("--password-file needs --user")),
+            (Some(_), _, Some(_)) => {
+                return Err(Failure::usage("--token-file cannot be combined with --user"));
+            }
+        };
+        match (other, &self.keycloak_file) {
+            (other, None) => Ok(other.map(|(login, _)| login)),
+            (None, Some(path)) => Ok(Some(Login::KeycloakFile(path.clone()))),
+            (Some((_, option)), Some(_)) => {
+                let text = format!("--keycloak-file cannot be combined with {option}");
                 Err(Failure::usage(text))
             }
         }
     }
-
-    /// Logs in at Keycloak when a token is needed.
-    fn keycloak(config: ClientConfig, path: &Path, limits: Limits) -> Result<ClientConfig> {
-        let json = read(path).map_err(Failure::usage)?;
-        let keycloak = Keycloak::from_json(&json).map_err(|error| {
-            let error = Failure::from(error);
-            Failure::usage(format_args!("{} cannot be used: {error}", path.display()))
-        })?;
-        let keycloak = match limits.login() {
-            Some(limit) => keycloak.with_timeout(limit),
-            None => keycloak,
-        };
-        Ok(config.with_keycloak(keycloak)?)
-    }
-
-    fn credentials(&self) -> Result<Option<Credentials>> {
-        match (&self.user, &self.password_file, &self.token_file) {
-            (None, None, None) => Ok(None),
-            (Some(user), Some(path), None) => {
-                let password = first_line(path).map_err(Failure::usage)?;
-                Ok(Some(Credentials::basic(user, &password)?))
-            }
-            (None, None, Some(path)) => {
-                // A wrong file is reported now; later ones are the token's renewals.
-                first_line(path).map_err(Failure::usage)?;
-                let path = path.clone();
-                Ok(Some(Credentials::bearer_from(move || {
-                    let token = first_line(&path);
-                    async move { token }
-                })))
-            }
-            (Some(_), None, None) => Err(Failure::usage("--user needs --password-file")),
-            (None, Some(_), _) => Err(Failure::usage("--password-file needs --user")),
-            (Some(_), _, Some(_)) => {
-                Err(Failure::usage("--token-file cannot be combined with --user"))
-            }
-        }
-    }
-}
-
-/// A limit far above real secrets.
-const MAX_LEN: u64 = 1 << 20;
-
-/// Reads a secret of one line. Its text is in no error.
-fn first_line(path: &Path) -> std::result::Result<String, String> {
-    match read(path)?.lines().next() {
-        Some(line) if !line.is_empty() => Ok(line.to_owned()),
-        _ => Err(format!("the first line of {} is empty", path.display())),
-    }
-}
-
-/// Reads a file with a secret.
-fn read(path: &Path) -> std::result::Result<String, String> {
-    let shown = path.display();
-    let unreadable = |reason: &dyn std::fmt::Display| format!("{shown} cannot be read: {reason}");
-    let file = fs::File::open(path).map_err(|error| unreadable(&error))?;
-    check_mode(path, &file.metadata().map_err(|error| unreadable(&error))?)?;
-    let mut text = String::new();
-    file.take(MAX_LEN).read_to_string(&mut text).map_err(|error| unreadable(&error))?;
-    Ok(text)
-}
-
-/// Refuses a file that other users can read. A pipe or a terminal is no file.
-#[cfg(unix)]
-fn check_mode(path: &Path, metadata: &fs::Metadata) -> std::result::Result<(), String> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = metadata.permissions().mode() & 0o777;
-    if metadata.is_file() && mode & 0o077 != 0 {
-        let shown = path.display();
-        return Err(format!(
-            "other users can read the secret in {shown} (mode {mode:04o}): `chmod 600 {shown}`, or \
-             give it through a pipe"
-        ));
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn check_mode(_: &Path, _: &fs::Metadata) -> std::result::Result<(), String> {
-    Ok(())
 }

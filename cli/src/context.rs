@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use pravega_sdk::{ClientConfig, ClientFactory};
 
 use crate::{
-    access::Access,
+    access::{Access, Certificate},
     failure::Result,
     limits::Limits,
     output::{Format, Output},
@@ -29,7 +29,18 @@ impl Context {
 
     /// The settings of the command line, the URL and the environment.
     pub(crate) fn config(&self) -> Result<ClientConfig> {
-        self.access.apply(ClientConfig::from_url(&self.url)?, self.limits)
+        let mut config = ClientConfig::from_url(&self.url)?;
+        if let Some(path) = self.access.ca() {
+            config = config.with_trust_store(path);
+        }
+        if let Some(Certificate { chain, key }) = self.access.certificate()? {
+            let key = key.unwrap_or_else(|| chain.clone());
+            config = config.with_client_certificate(chain, key);
+        }
+        match self.access.login()? {
+            Some(login) => login.apply(config, self.limits),
+            None => Ok(config),
+        }
     }
 
     /// The file of the certificates to trust, if an option names it.

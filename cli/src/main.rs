@@ -6,15 +6,20 @@
 
 // Doc comments of arguments are help texts, in which brackets mark what is optional.
 #![allow(rustdoc::broken_intra_doc_links)]
+#![expect(dead_code, reason = "the commands that use contexts follow")]
 
 mod access;
+mod choice;
 mod commands;
 mod context;
+mod contexts;
 mod escape;
 mod failure;
 mod limits;
+mod login;
 mod output;
 mod parse;
+mod secret_file;
 mod signal;
 mod stop;
 

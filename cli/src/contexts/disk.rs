@@ -1,0 +1,362 @@
+//! The file of the contexts on a disk.
+
+use std::{
+    env, fs,
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use pravega_sdk::types::ErrorKind;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    edit::edit,
+    model::Contexts,
+    parse::parse,
+    place::{VARIABLE, place},
+};
+use crate::failure::{Failure, Result};
+
+/// A limit far above real files.
+const MAX_LEN: u64 = 1 << 20;
+
+/// Time for another process to finish its change.
+const LOCKING: Duration = Duration::from_secs(5);
+/// Time between two attempts to lock.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The file of the contexts, which need not exist.
+#[derive(Debug, Clone)]
+pub(crate) struct ContextsFile {
+    path: PathBuf,
+}
+
+impl ContextsFile {
+    /// The file of this user; `None` if the environment names no place for it.
+    pub(crate) fn find() -> Option<Self> {
+        place(&|name| env::var_os(name)).map(|path| Self { path })
+    }
+
+    /// As [`Self::find`], for commands that are about it.
+    pub(crate) fn require() -> Result<Self> {
+        Self::find().ok_or_else(|| {
+            let text = "there is no place for contexts: neither PRAVEGA_CONFIG nor HOME is set";
+            Failure::usage(text).with_hint(format!("set {VARIABLE} to the path of a file"))
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the contexts, with paths that are relative to the folder of the file.
+    pub(crate) fn load(&self) -> Result<Contexts> {
+        self.read().map(|(_, contexts)| contexts)
+    }
+
+    /// Changes the contexts and writes them, if `change` succeeds and something has changed.
+    /// Changes of other processes wait, or this one does.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before it has locked the file changes nothing; after that it does not
+    /// wait.
+    pub(crate) async fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Contexts) -> Result<T>,
+    ) -> Result<T> {
+        let path = self.target();
+        if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(self.unwritable(&"it is not a file"));
+        }
+        make_folder(folder_of(&path)).map_err(|error| self.unwritable(&error))?;
+        let _lock = self.lock(&path).await?;
+        let (text, before) = self.read()?;
+        let mut after = before.clone();
+        let result = change(&mut after)?;
+        if after != before {
+            let text = edit(&text, &before, &after).map_err(|error| self.unwritable(&error))?;
+            replace(&path, text.as_bytes()).map_err(|error| self.unwritable(&error))?;
+        }
+        Ok(result)
+    }
+
+    /// The file itself, if the path is a link to it.
+    fn target(&self) -> PathBuf {
+        fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone())
+    }
+
+    fn read(&self) -> Result<(String, Contexts)> {
+        let shown = self.path.display();
+        let unreadable = |reason: &dyn std::fmt::Display| {
+            let text = format_args!("{shown} cannot be read: {reason}");
+            Failure::of_kind(ErrorKind::Config, text)
+        };
+        let file = match fs::File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
+            Err(error) => return Err(unreadable(&error)),
+        };
+        let metadata = file.metadata().map_err(|error| unreadable(&error))?;
+        let mut text = String::new();
+        file.take(MAX_LEN + 1).read_to_string(&mut text).map_err(|error| unreadable(&error))?;
+        if text.len() as u64 > MAX_LEN {
+            return Err(unreadable(&format_args!("it is longer than {MAX_LEN} bytes")));
+        }
+        let contexts = parse(&text).map_err(|error| {
+            let text = format_args!("{shown}: {error}");
+            Failure::of_kind(ErrorKind::Config, text)
+        })?;
+        check_mode(&self.path, &metadata, contexts.has_secret())?;
+        Ok((text, contexts.relative_to(folder_of(&self.path))))
+    }
+
+    /// Locks a file beside the contexts; the one itself is replaced.
+    async fn lock(&self, path: &Path) -> Result<Option<fs::File>> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let file = private(fs::OpenOptions::new().write(true).create(true).truncate(false))
+            .open(&name)
+            .map_err(|error| self.unwritable(&error))?;
+        let deadline = Instant::now() + LOCKING;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(file)),
+                Err(fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    sleep(PAUSE).await;
+                }
+                Err(fs::TryLockError::WouldBlock) => {
+                    let text = format!("another pravega changes {}", self.path.display());
+                    return Err(Failure::other(text).with_hint("run the command again"));
+                }
+                // A file system without locks: changes at the same time are rare.
+                Err(fs::TryLockError::Error(_)) => return Ok(None),
+            }
+        }
+    }
+
+    fn unwritable(&self, reason: &dyn std::fmt::Display) -> Failure {
+        Failure::other(format_args!("{} cannot be written: {reason}", self.path.display()))
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Creates the folder, and those above it, for their owner only. One that exists keeps its mode.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+fn private(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+/// Replaces a file as a whole: readers see the old one or the new one, also after a crash.
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", uuid::Uuid::new_v4().simple()));
+    let new = PathBuf::from(name);
+    let written = write_new(&new, text).and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        fs::remove_file(&new).ok();
+    }
+    written?;
+    // The name is in the folder; what is left undone here only matters after a crash.
+    fs::File::open(folder_of(path)).and_then(|folder| folder.sync_all()).ok();
+    Ok(())
+}
+
+fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = private(fs::OpenOptions::new().write(true).create_new(true)).open(path)?;
+    file.write_all(text)?;
+    file.sync_all()
+}
+
+/// Refuses a file that other users can change, as it says where credentials go; and one with a
+/// secret that they can read. A pipe or a device is no file.
+#[cfg(unix)]
+fn check_mode(path: &Path, metadata: &fs::Metadata, has_secret: bool) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = metadata.permissions().mode() & 0o777;
+    let reason = match mode {
+        _ if !metadata.is_file() => return Ok(()),
+        mode if mode & 0o022 != 0 => "other users can change",
+        mode if has_secret && mode & 0o077 != 0 => "other users can read the password in",
+        _ => return Ok(()),
+    };
+    let shown = path.display();
+    let text = format_args!("{reason} {shown} (mode {mode:04o})");
+    Err(Failure::of_kind(ErrorKind::Config, text).with_hint(format!("`chmod 600 {shown}`")))
+}
+
+#[cfg(not(unix))]
+fn check_mode(_: &Path, _: &fs::Metadata, _: bool) -> Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+    use crate::{
+        contexts::model::Profile,
+        login::{Login, Password},
+    };
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    fn file(path: PathBuf) -> ContextsFile {
+        ContextsFile { path }
+    }
+
+    async fn add(file: &ContextsFile, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        file.change(move |contexts| {
+            contexts.named.insert(name, Profile::new("tcp://h:1"));
+            Ok(())
+        })
+        .await
+    }
+
+    /// The names of the files in a folder.
+    fn names(folder: &Path) -> Vec<String> {
+        let name =
+            |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        let mut names: Vec<String> = fs::read_dir(folder).unwrap().map(name).collect();
+        names.sort();
+        names
+    }
+
+    #[tokio::test]
+    async fn a_new_file_and_its_folder_are_of_their_owner_only() {
+        let home = tempfile::tempdir().unwrap();
+        let file = file(home.path().join("a/b/config.toml"));
+        assert_eq!(file.load().unwrap(), Contexts::default());
+        add(&file, "one").await.unwrap();
+        assert_eq!(mode(file.path()), 0o600);
+        assert_eq!(mode(&home.path().join("a/b")), 0o700);
+        assert_eq!(file.load().unwrap().named.len(), 1);
+        assert_eq!(names(&home.path().join("a/b")), ["config.toml", "config.toml.lock"]);
+        // A file that others could read becomes one that they cannot.
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).unwrap();
+        add(&file, "two").await.unwrap();
+        assert_eq!(mode(file.path()), 0o600);
+    }
+
+    #[tokio::test]
+    async fn a_change_that_fails_or_changes_nothing_writes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = file(folder.path().join("config.toml"));
+        let failed: Result<()> = file
+            .change(|contexts| {
+                contexts.named.insert("a".to_owned(), Profile::new("tcp://h:1"));
+                Err(Failure::other("no"))
+            })
+            .await;
+        failed.unwrap_err();
+        file.change(|_| Ok(())).await.unwrap();
+        assert_eq!(names(folder.path()), ["config.toml.lock"]);
+        fs::write(file.path(), "version = 1\n").unwrap();
+        let wrong = file
+            .change(|contexts| {
+                contexts.named.insert("a".to_owned(), Profile::new("http://h:1"));
+                Ok(())
+            })
+            .await;
+        assert!(wrong.unwrap_err().to_string().contains("cannot be written"));
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), "version = 1\n");
+        assert_eq!(names(folder.path()), ["config.toml", "config.toml.lock"]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn changes_at_the_same_time_are_all_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = file(folder.path().join("config.toml"));
+        let adding = (0..16).map(|at| {
+            let file = file.clone();
+            tokio::spawn(async move { add(&file, &format!("c{at}")).await })
+        });
+        for added in futures_util::future::join_all(adding).await {
+            added.unwrap().unwrap();
+        }
+        assert_eq!(file.load().unwrap().named.len(), 16);
+    }
+
+    #[tokio::test]
+    async fn a_link_stays_and_the_file_that_it_names_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().join("real.toml");
+        fs::write(&real, "").unwrap();
+        let link = folder.path().join("config.toml");
+        symlink(&real, &link).unwrap();
+        add(&file(link.clone()), "one").await.unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(fs::read_to_string(&real).unwrap().contains("[contexts.one]"));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_others_can_change_or_whose_secret_they_can_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = file(folder.path().join("config.toml"));
+        add(&file, "one").await.unwrap();
+        let set =
+            |mode| fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
+        for (bits, refused) in [(0o644, false), (0o664, true), (0o622, true), (0o400, false)] {
+            set(bits);
+            assert_eq!(file.load().is_err(), refused, "{bits:o}");
+        }
+        set(0o600);
+        file.change(|contexts| {
+            let password = Password::Stored("canary".into());
+            let login = Login::Password { user: "ann".to_owned(), password };
+            contexts.named.get_mut("one").unwrap().login = Some(login);
+            Ok(())
+        })
+        .await
+        .unwrap();
+        assert!(file.load().unwrap().has_secret());
+        for bits in [0o640, 0o604, 0o644] {
+            set(bits);
+            let error = file.load().unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains("other users can read the password"), "{shown}");
+            assert!(!shown.contains("canary"), "{shown}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_file_of_contexts_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(file(folder.path().to_owned()).load().is_err(), "a folder");
+        let path = folder.path().join("config.toml");
+        fs::write(&path, vec![b'#'; MAX_LEN as usize + 1]).unwrap();
+        let error = file(path.clone()).load().unwrap_err();
+        assert!(error.to_string().contains("longer than"), "{error}");
+        fs::write(&path, b"\xff\xfe").unwrap();
+        assert!(file(path.clone()).load().is_err(), "not UTF-8");
+        fs::write(&path, "version = 1\nx = 1\n").unwrap();
+        let error = add(&file(path.clone()), "one").await.unwrap_err();
+        assert!(error.to_string().contains("config.toml: line 2: "), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "version = 1\nx = 1\n");
+        let device = file("/dev/null".into());
+        assert_eq!(device.load().unwrap(), Contexts::default());
+        let error = add(&device, "one").await.unwrap_err();
+        assert!(error.to_string().contains("it is not a file"), "{error}");
+    }
+}
