@@ -56,9 +56,31 @@ impl Failure {
         Self::new(Cause::Kind(kind), text)
     }
 
+    /// The kind, if it has one.
+    pub(crate) fn kind(&self) -> Option<ErrorKind> {
+        match self.cause {
+            Cause::Kind(kind) => Some(kind),
+            Cause::Other | Cause::InvalidInput | Cause::Stopped(_) => None,
+        }
+    }
+
     /// Replaces the hint that the kind has.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Sets the hint, if neither the failure nor its kind has one.
+    pub(crate) fn with_default_hint(mut self, hint: &str) -> Self {
+        if self.hint().is_none() {
+            self.hint = Some(hint.to_owned());
+        }
+        self
+    }
+
+    /// Names the context whose settings are in use.
+    pub(crate) fn within_context(mut self, name: &str) -> Self {
+        self.text = format!("context {name}: {}", self.text);
         self
     }
 
@@ -128,8 +150,9 @@ fn hint(kind: ErrorKind) -> Option<&'static str> {
             "check the scheme (tcp or tls), --ca and --cert; `pravega doctor` checks step by step"
         }
         ErrorKind::Unauthenticated => {
-            "give --user and --password-file, --token-file, or --keycloak-file; or set \
-             PRAVEGA_USER and PRAVEGA_PASSWORD, or PRAVEGA_AUTH_METHOD and PRAVEGA_AUTH_TOKEN"
+            "give --user and --password-file, --token-file, or --keycloak-file, or keep them with \
+             `pravega auth login`; or set PRAVEGA_USER and PRAVEGA_PASSWORD, or \
+             PRAVEGA_AUTH_METHOD and PRAVEGA_AUTH_TOKEN; `pravega auth status` shows what is used"
         }
         ErrorKind::NotEmpty => "delete its content first, or use --recursive",
         _ => return None,

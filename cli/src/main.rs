@@ -6,7 +6,6 @@
 
 // Doc comments of arguments are help texts, in which brackets mark what is optional.
 #![allow(rustdoc::broken_intra_doc_links)]
-#![expect(dead_code, reason = "the commands that use contexts follow")]
 
 mod access;
 mod choice;
@@ -19,9 +18,11 @@ mod limits;
 mod login;
 mod output;
 mod parse;
+mod resolved;
 mod secret_file;
 mod signal;
 mod stop;
+mod terminal;
 
 use std::{
     env,
@@ -32,18 +33,22 @@ use std::{
     time::Duration,
 };
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{
+    ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource,
+};
 
 use crate::{
     access::Access,
+    choice::Given,
     commands::{
-        backup, bytes, completions, cut, demo, dev, doctor, group, read, scope, segment, stream,
-        table, txn, wire, write,
+        auth, backup, bytes, completions, context as contexts_command, cut, demo, dev, doctor,
+        group, read, scope, segment, stream, table, txn, wire, write,
     },
     context::Context,
     failure::{Failure, Result},
     limits::Limits,
     output::Format,
+    resolved::Named,
 };
 
 /// A server serves many clients whose messages have all sizes and live for all times. With the
@@ -70,23 +75,21 @@ an event that is not stored after T, and reading at the first attempt that fails
 before, which is at most 40s later. A segment store that greets and answers nothing else looks to \
 a follower like one without new events for 3m. The settings of the URL limit single steps.
 
-Settings come from options, the query of the URL, then from the environment; \
-`pravega doctor --settings` lists them.";
+Settings come from options, the query of the URL, the environment, then from the context; \
+`pravega doctor --settings` lists them, `pravega context --help` tells of contexts.";
 
 /// Create, write, read and inspect Pravega streams
 #[derive(Debug, Parser)]
 #[command(name = "pravega", version, about, after_help = AFTER_HELP, max_term_width = 110)]
 struct Arguments {
     /// URL of the controllers: tcp://HOST:PORT[,HOST:PORT][?SETTING=VALUE]; also tls://, pravega://
-    /// and pravegas://
-    #[arg(
-        long,
-        global = true,
-        env = "PRAVEGA_CONTROLLER_URI",
-        default_value = "tcp://localhost:9090",
-        value_name = "URL"
-    )]
-    controller: String,
+    /// and pravegas:// [default: that of the context, or tcp://localhost:9090]
+    #[arg(long, global = true, env = "PRAVEGA_CONTROLLER_URI", value_name = "URL")]
+    controller: Option<String>,
+
+    /// Context with controllers and access; '' for none [default: the current one]
+    #[arg(long, global = true, env = "PRAVEGA_CONTEXT", value_name = "NAME")]
+    context: Option<String>,
 
     /// Format of the data on stdout
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
@@ -149,6 +152,12 @@ enum Command {
     /// Copy the folder of a server, also while `pravega dev` runs on it
     #[command(after_help = backup::AFTER_HELP)]
     Backup(backup::Arguments),
+    /// Log in to a cluster and out, and show who the tool is
+    #[command(subcommand, after_help = auth::AFTER_HELP)]
+    Auth(auth::Command),
+    /// Create, list, describe, choose and delete contexts, which name clusters and access to them
+    #[command(subcommand, after_help = contexts_command::AFTER_HELP)]
+    Context(contexts_command::Command),
     /// Check the connection to the cluster step by step, and suggest fixes
     Doctor(doctor::Arguments),
     /// Send single protocol commands to a segment store
@@ -188,6 +197,7 @@ fn command() -> clap::Command {
 
 fn main() -> ExitCode {
     let mut matches = command().get_matches();
+    let named = named(&matches);
     let arguments =
         Arguments::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
     start_log(arguments.verbose);
@@ -198,7 +208,7 @@ fn main() -> ExitCode {
             return Failure::other(format!("cannot start the runtime: {error}")).report();
         }
     };
-    let code = match runtime.block_on(run(arguments)) {
+    let code = match runtime.block_on(run(arguments, named)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     };
@@ -207,10 +217,21 @@ fn main() -> ExitCode {
     code
 }
 
-async fn run(arguments: Arguments) -> Result<()> {
+/// What names the cluster, with options and variables apart.
+fn named(matches: &ArgMatches) -> Named {
+    let given = |id: &str| {
+        let value = matches.get_one::<String>(id).cloned();
+        match matches.value_source(id) {
+            Some(ValueSource::EnvVariable) => Given { option: None, variable: value },
+            _ => Given { option: value, variable: None },
+        }
+    };
+    Named { controller: given("controller"), context: given("context") }
+}
+
+async fn run(arguments: Arguments, named: Named) -> Result<()> {
     let limits = Limits::new(arguments.timeout);
-    let context =
-        &mut Context::new(arguments.controller, arguments.access, limits, arguments.output);
+    let context = &mut Context::new(named, arguments.access, limits, arguments.output);
     match arguments.command {
         Command::Scope(command) => scope::run(command, context).await,
         Command::Stream(command) => stream::run(command, context).await,
@@ -225,6 +246,8 @@ async fn run(arguments: Arguments) -> Result<()> {
         Command::Demo(arguments) => demo::run(arguments, context).await,
         Command::Dev(arguments) => dev::run(arguments, context).await,
         Command::Backup(arguments) => backup::run(arguments, context).await,
+        Command::Auth(command) => auth::run(command, context).await,
+        Command::Context(command) => contexts_command::run(command, context).await,
         Command::Doctor(arguments) => doctor::run(arguments, context).await,
         Command::Wire(command) => wire::run(command, context).await,
         Command::Completions(arguments) => completions::run(&arguments, command(), context),
@@ -269,6 +292,19 @@ mod tests {
             let arguments = [&["pravega"], arguments].concat();
             let error = command().try_get_matches_from(&arguments).unwrap_err();
             assert_eq!(error.kind(), clap::error::ErrorKind::ValueValidation, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn options_are_told_from_variables_before_and_after_a_command() {
+        for arguments in [
+            &["pravega", "--controller", "tcp://h:1", "--context", "a", "scope", "list"][..],
+            &["pravega", "scope", "list", "--controller", "tcp://h:1", "--context", "a"],
+        ] {
+            let named = named(&command().try_get_matches_from(arguments).unwrap());
+            assert_eq!(named.controller.option.as_deref(), Some("tcp://h:1"), "{arguments:?}");
+            assert_eq!(named.context.option.as_deref(), Some("a"), "{arguments:?}");
+            assert_eq!((named.controller.variable, named.context.variable), (None, None));
         }
     }
 

@@ -1,5 +1,5 @@
-//! Golden outputs of the tool: help, common mistakes, settings, and a session with an embedded
-//! server.
+//! Golden outputs of the tool: help, common mistakes, settings, contexts, and a session with an
+//! embedded server.
 //!
 //! `TRYCMD=overwrite cargo test -p pravega-sdk-cli --test golden` rewrites them.
 
@@ -13,7 +13,20 @@ fn outputs_match_the_golden_files() {
     trycmd::TestCases::new()
         .env("PRAVEGA_USER", "alice")
         .env("PRAVEGA_PASSWORD", "secret")
+        .env("PRAVEGA_CONFIG", NO_CONTEXTS)
         .case("tests/cmd/*.trycmd");
+}
+
+/// A file without contexts, so that those of the user who runs the tests say nothing here.
+const NO_CONTEXTS: &str = "/dev/null";
+
+#[test]
+fn contexts_match_the_golden_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml").to_str().unwrap().to_owned();
+    let cases = trycmd::TestCases::new();
+    cases.env("PRAVEGA_CONFIG", &file).insert_var("[CONFIG]", file).unwrap();
+    cases.case("tests/contexts/*.trycmd");
 }
 
 /// `pravega dev` on a free port.
@@ -48,7 +61,10 @@ fn a_session_with_a_dev_server_matches_the_golden_file() {
         ]
     );
 
-    trycmd::TestCases::new().env("PRAVEGA_CONTROLLER_URI", &url).case("tests/session/*.trycmd");
+    trycmd::TestCases::new()
+        .env("PRAVEGA_CONTROLLER_URI", &url)
+        .env("PRAVEGA_CONFIG", NO_CONTEXTS)
+        .case("tests/session/*.trycmd");
 
     // As Ctrl-C does.
     let pid = server.0.id().to_string();

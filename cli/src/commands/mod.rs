@@ -1,8 +1,10 @@
 //! One file per command.
 
+pub(crate) mod auth;
 pub(crate) mod backup;
 pub(crate) mod bytes;
 pub(crate) mod completions;
+pub(crate) mod context;
 pub(crate) mod cut;
 pub(crate) mod demo;
 pub(crate) mod dev;

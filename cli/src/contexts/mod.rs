@@ -14,4 +14,5 @@ mod model;
 mod parse;
 mod place;
 
-pub(crate) use model::{Contexts, Profile};
+pub(crate) use disk::ContextsFile;
+pub(crate) use model::{Contexts, HostNames, Profile, check_name};

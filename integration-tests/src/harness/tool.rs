@@ -29,6 +29,8 @@ pub fn binary() -> PathBuf {
 /// Returns a command that runs the tool against the server under test.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
+    // Contexts of the user who runs the tests say nothing here.
+    command.env("PRAVEGA_CONFIG", "/dev/null");
     command.args(["--controller", &url()]).args(arguments);
     command
 }

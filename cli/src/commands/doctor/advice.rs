@@ -77,8 +77,8 @@ pub(super) fn of_tls(problem: TlsProblem, peer: Peer) -> &'static str {
 pub(super) fn of_credentials(method: &str) -> &'static str {
     match method {
         "Basic" => {
-            "check --user and --password-file: the cluster has no such user, or another password \
-             for it"
+            "check --user and --password-file, or what `pravega auth status` shows: the cluster \
+             has no such user, or another password for it"
         }
         "Bearer" => {
             "check --token-file: the token may have expired, or the cluster does not accept tokens"

@@ -45,7 +45,7 @@ pub(super) async fn call(client: &ClientFactory, checks: &mut Checks) -> bool {
                     (
                         "authentication",
                         "the cluster requires credentials: give --user and --password-file, \
-                         --token-file, or --keycloak-file",
+                         --token-file, or --keycloak-file, or keep them with `pravega auth login`",
                     )
                 }
                 (ErrorKind::Unauthenticated, _) => {

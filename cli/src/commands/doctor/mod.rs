@@ -13,17 +13,21 @@ mod segment_store;
 use std::time::Duration;
 
 use clap::Args;
-use pravega_sdk::{ClientConfig, ClientFactory, Setting, Source, tls::TlsProblem};
+use pravega_sdk::{ClientConfig, ClientFactory, Setting, tls::TlsProblem};
 
 use self::{
     advice::Peer,
     checks::{Checks, Finding},
 };
 use crate::{
+    choice::Origin,
     context::Context,
     failure::{Failure, Result, with_causes},
     output::{Output, Record},
+    resolved::Resolved,
 };
+
+const PRECEDENCE: &str = "options, then URL, then environment, then context, then default";
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -36,17 +40,21 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<()> {
-    let config = context.config()?;
+    let resolved = context.resolve()?;
     let output = &mut context.output;
     if arguments.settings {
-        return settings(&config, output);
+        return settings(&resolved, output);
     }
-    output.status("settings, by precedence: options, then URL, then environment, then default");
-    for setting in config.settings().iter().filter(|setting| setting.source != Source::Default) {
-        output.status(format_args!("  {} = {} ({})", setting.name, setting.value, setting.source));
+    output.status(format_args!("settings, by precedence: {PRECEDENCE}"));
+    tell_context(&resolved, output);
+    for setting in resolved.config.settings() {
+        let origin = resolved.origin(&setting);
+        if origin != Origin::Default {
+            output.status(format_args!("  {} = {} ({origin})", setting.name, setting.value));
+        }
     }
     let mut checks = Checks::default();
-    let config = context.limits.client(config).with_retry(
+    let config = context.limits.client(resolved.config).with_retry(
         2,
         Duration::from_millis(100),
         Duration::from_millis(100),
@@ -62,17 +70,26 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     Ok(())
 }
 
-fn settings(config: &ClientConfig, output: &mut Output) -> Result<()> {
+/// Says which context is used, or why none is.
+fn tell_context(resolved: &Resolved, output: &Output) {
+    if let Some(text) = resolved.context_text() {
+        output.status(format_args!("  {text}"));
+    }
+}
+
+fn settings(resolved: &Resolved, output: &mut Output) -> Result<()> {
     let record = |setting: Setting| {
+        let origin = resolved.origin(&setting);
         Record::new()
             .with("setting", setting.name)
             .with("value", setting.value)
-            .with("source", setting.source.to_string())
+            .with("source", origin.to_string())
             .with("variable", setting.variable)
             .with("meaning", setting.meaning)
     };
-    output.status("precedence: options, then URL, then environment, then default");
-    output.list(config.settings().into_iter().map(record).collect())
+    output.status(format_args!("precedence: {PRECEDENCE}"));
+    tell_context(resolved, output);
+    output.list(resolved.config.settings().into_iter().map(record).collect())
 }
 
 async fn check(arguments: &Arguments, config: ClientConfig, checks: &mut Checks) {

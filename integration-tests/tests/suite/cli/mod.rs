@@ -2,9 +2,11 @@
 
 mod access;
 mod administration;
+mod contexts;
 mod events;
 mod groups;
 mod input;
+mod logins;
 mod pipes;
 mod reading;
 mod secured;

@@ -57,6 +57,7 @@ async fn run(controller: SocketAddr, arguments: &[&str]) -> Output {
     let mut process = Command::new(binary())
         .args(["--controller", &format!("tcp://{controller}")])
         .args(arguments)
+        .env("PRAVEGA_CONFIG", "/dev/null")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -167,6 +168,8 @@ const ASK_CONTROLLER: &[&str] = &[
     "txn abort s/t ID",
     "txn list s/t",
     "wire send GetStreamSegmentInfo segmentName=s/t/0.#epoch.0",
+    "auth login --user ann --password-stdin --store-password",
+    "auth status",
 ];
 
 /// Commands that need an answer of a segment store.
@@ -211,8 +214,21 @@ const ASK_STORE: &[&str] = &[
 ];
 
 /// Commands that wait for no server, and those with an exit code and limits of their own.
-const ELSEWHERE: &[&str] =
-    &["backup", "completions", "demo", "dev", "doctor", "wire list", "cut show"];
+const ELSEWHERE: &[&str] = &[
+    "backup",
+    "completions",
+    "demo",
+    "dev",
+    "doctor",
+    "wire list",
+    "cut show",
+    "auth logout",
+    "context list",
+    "context describe",
+    "context use",
+    "context set",
+    "context delete",
+];
 
 fn with_values(commands: &[&str]) -> Vec<String> {
     let stream = "s/t".parse().unwrap();

@@ -1,0 +1,23 @@
+//! The variables with credentials.
+
+use std::env;
+
+/// Those of the SDK, and those that other clients of Pravega read.
+const VARIABLES: &[&str] = &[
+    "PRAVEGA_AUTH_METHOD",
+    "PRAVEGA_AUTH_TOKEN",
+    "pravega_client_auth_keycloak",
+    "pravega_client_auth_loadDynamic",
+    "pravega_client_auth_method",
+    "pravega_client_auth_token",
+    "PRAVEGA_USER",
+    "PRAVEGA_PASSWORD",
+    "KEYCLOAK_SERVICE_ACCOUNT_FILE",
+];
+
+/// The names of those that are set; `None` if none is.
+pub(super) fn set() -> Option<String> {
+    let set = VARIABLES.iter().filter(|name| env::var_os(name).is_some());
+    let set: Vec<&str> = set.copied().collect();
+    (!set.is_empty()).then(|| set.join(", "))
+}
