@@ -2,6 +2,7 @@ import io.pravega.shared.security.crypto.StrongPasswordProcessor;
 import io.pravega.shared.security.token.JsonWebToken;
 import java.io.InputStream;
 import java.net.InetAddress;
+import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,7 +28,7 @@ public class SecureFiles {
         String password = arguments[1];
         Path keyStore = folder.resolve("server.jks");
         // The server's segment store is at 0.0.0.0, it says, and the Java client takes that for this machine's name.
-        String names = "dns:localhost,ip:127.0.0.1,dns:" + InetAddress.getLocalHost().getHostName();
+        String names = "dns:localhost,ip:127.0.0.1,ip:0.0.0.0" + nameOfThisMachine();
         keytool("-genkeypair", "-alias", "server", "-keyalg", "RSA", "-keysize", "2048", "-validity", "30",
                 "-dname", "CN=localhost", "-ext", "san=" + names, "-ext", "eku=serverAuth",
                 "-storetype", "JKS", "-keystore", keyStore.toString(), "-storepass", password, "-keypass", password);
@@ -48,6 +49,16 @@ public class SecureFiles {
         byte[] signingKey = "secret".getBytes(StandardCharsets.UTF_8);
         Files.writeString(folder.resolve("expired-token"), new JsonWebToken("segmentstoreresource", "segmentstore",
                 signingKey, new Date(System.currentTimeMillis() - 60_000), Map.of("*", "READ_UPDATE")).toCompactString());
+    }
+
+    /** Another name for the certificate, if this machine has one that a certificate can have. */
+    private static String nameOfThisMachine() {
+        try {
+            String name = InetAddress.getLocalHost().getHostName();
+            return name.matches("[A-Za-z0-9][A-Za-z0-9.-]*") ? ",dns:" + name : "";
+        } catch (UnknownHostException e) {
+            return "";
+        }
     }
 
     private static String account(String name, String password, String rights) throws Exception {

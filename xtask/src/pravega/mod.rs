@@ -135,8 +135,8 @@ pub(crate) fn missing_tools() -> Vec<&'static str> {
     ["java", "mvn"].into_iter().filter(|program| !runs(program)).collect()
 }
 
-/// Runs the tests that need a real server: against a plain one, then against those with accounts, TLS
-/// and both; then those that need a Keycloak.
+/// Runs the tests that need a real server: against a plain one, then against those with accounts,
+/// TLS and both; then those that need a Keycloak.
 pub(crate) fn interop(root: &Path) -> Result<()> {
     let lib = jars(root)?;
     let build =

@@ -1,5 +1,5 @@
-//! Servers with TLS, with accounts, and with both: each of the modules runs against those that it is
-//! about.
+//! Servers with TLS, with accounts, and with both: each of the modules runs against those that it
+//! is about.
 
 mod accounts;
 mod data;
