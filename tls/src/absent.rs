@@ -15,6 +15,12 @@ impl TlsConnector {
         Self {}
     }
 
+    /// Creates a connector that refuses.
+    #[must_use]
+    pub fn offering(_: &TlsConfig, _: &'static [u8]) -> Self {
+        Self {}
+    }
+
     /// Fails.
     ///
     /// # Errors

@@ -33,11 +33,30 @@ pub struct TlsConnector {
 
 struct Shared {
     config: TlsConfig,
-    /// The protocol that the peer must choose, if there is one.
-    protocol: Option<&'static [u8]>,
+    protocol: Protocol,
     last_good: Mutex<Option<Arc<Loaded>>>,
     /// One thread at a time reads the files for handshakes.
     reading: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The protocol over TLS.
+#[derive(Debug, Clone, Copy)]
+enum Protocol {
+    /// It is not negotiated.
+    Given,
+    /// The peer may choose it, or none.
+    Offered(&'static [u8]),
+    /// The peer must choose it.
+    Required(&'static [u8]),
+}
+
+impl Protocol {
+    fn name(self) -> Option<&'static [u8]> {
+        match self {
+            Self::Given => None,
+            Self::Offered(name) | Self::Required(name) => Some(name),
+        }
+    }
 }
 
 /// How long a handshake waits for the files if there are last good ones: a file system may hang.
@@ -53,6 +72,17 @@ impl TlsConnector {
     /// Creates a connector; no file is read yet. A peer must choose `protocol` if it is given.
     #[must_use]
     pub fn new(config: &TlsConfig, protocol: Option<&'static [u8]>) -> Self {
+        Self::with_protocol(config, protocol.map_or(Protocol::Given, Protocol::Required))
+    }
+
+    /// Creates a connector that offers a protocol; no file is read yet. A peer that does not
+    /// negotiate protocols is accepted, one that speaks only others is not.
+    #[must_use]
+    pub fn offering(config: &TlsConfig, protocol: &'static [u8]) -> Self {
+        Self::with_protocol(config, Protocol::Offered(protocol))
+    }
+
+    fn with_protocol(config: &TlsConfig, protocol: Protocol) -> Self {
         let (config, last_good, reading) = (config.clone(), Mutex::new(None), Arc::default());
         Self { shared: Arc::new(Shared { config, protocol, last_good, reading }) }
     }
@@ -94,12 +124,18 @@ impl TlsConnector {
             TlsError::of(ErrorKind::Tls, detail).with_problem(TlsProblem::OtherName)
         })?;
         let library = self.load().await?;
-        let peer = Peer { name: host.to_owned(), knows_client: config.identity.is_some() };
+        let peer = Peer {
+            name: host.to_owned(),
+            knows_client: config.identity.is_some(),
+            protocol: self.shared.protocol.name(),
+        };
         let connecting = tokio_rustls::TlsConnector::from(library).connect(name, Heard::new(io));
         let connecting = connecting.into_fallible();
         let stream = connecting.await.map_err(|(error, io)| failed(&error, &io, &peer))?;
         let (_, connection) = stream.get_ref();
-        if self.shared.protocol.is_some() && connection.alpn_protocol() != self.shared.protocol {
+        if let Protocol::Required(protocol) = self.shared.protocol
+            && connection.alpn_protocol() != Some(protocol)
+        {
             let detail = "TLS failed: the server does not choose HTTP/2, so it is no controller";
             let error = TlsError::of(ErrorKind::Tls, detail);
             return Err(error.with_problem(TlsProblem::OtherProtocol));
@@ -210,7 +246,7 @@ impl Shared {
         };
         // A session that is resumed would go on with the certificates of before.
         library.resumption = Resumption::disabled();
-        library.alpn_protocols = self.protocol.map(<[u8]>::to_vec).into_iter().collect();
+        library.alpn_protocols = self.protocol.name().map(<[u8]>::to_vec).into_iter().collect();
         Ok(Arc::new(library))
     }
 }

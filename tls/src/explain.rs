@@ -20,6 +20,8 @@ pub(crate) struct Peer {
     pub(crate) name: String,
     /// True if the client presents a certificate.
     pub(crate) knows_client: bool,
+    /// The protocol that is offered, if one is.
+    pub(crate) protocol: Option<&'static [u8]>,
 }
 
 impl TlsError {
@@ -273,9 +275,10 @@ fn alert(alert: AlertDescription, peer: &Peer) -> String {
             format!("{client}: it is not for clients, or of a kind that is not known there")
         }
         alert if is_of_client(alert) => format!("{client} ({alert:?})"),
-        AlertDescription::NoApplicationProtocol => {
-            "the server does not speak HTTP/2, so it is no controller".to_owned()
-        }
+        AlertDescription::NoApplicationProtocol => match peer.protocol {
+            Some(b"http/1.1") => "the server does not speak HTTP/1.1".to_owned(),
+            _ => "the server does not speak HTTP/2, so it is no controller".to_owned(),
+        },
         AlertDescription::UnrecognisedName => {
             format!("the server has no certificate for {}", peer.name)
         }

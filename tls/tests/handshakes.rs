@@ -6,7 +6,7 @@ mod common;
 use common::{
     Authority, Certified, accepted, answer, connect, refused, self_signed, serve, server,
 };
-use pravega_sdk_tls::{TlsConfig, TlsConnector, TlsError};
+use pravega_sdk_tls::{TlsConfig, TlsConnector, TlsError, TlsProblem};
 use pravega_sdk_types::{Endpoint, ErrorKind};
 use rcgen::{
     BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
@@ -253,6 +253,24 @@ async fn only_the_function_for_it_turns_the_host_name_check_off() {
         let error = TlsConnector::new(&unchecked, None).check().unwrap_err();
         assert_eq!(error.setting(), Some("trust_store"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_protocol_that_is_offered_is_chosen_or_none_is_and_others_are_refused() {
+    let authority = Authority::new();
+    let offering = TlsConnector::offering(&authority.trusted(), b"http/1.1");
+    let speaking = |protocols: &[&[u8]]| {
+        let mut config = server(&authority.server("localhost"), None);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        serve(config)
+    };
+    let (http, h2): (&[u8], &[u8]) = (b"http/1.1", b"h2");
+    for protocols in [&[][..], &[http], &[h2, http]] {
+        connect(&offering, &speaking(protocols).await).await.unwrap();
+    }
+    let error = connect(&offering, &speaking(&[h2]).await).await.err().unwrap();
+    assert_eq!(error.to_string(), "TLS failed: the server does not speak HTTP/1.1");
+    assert_eq!(error.problem(), TlsProblem::OtherProtocol);
 }
 
 #[tokio::test]
