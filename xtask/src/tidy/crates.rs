@@ -12,6 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("proto", &[]),
     ("probes", &[]),
     ("tls", &["types"]),
+    ("http", &["types", "tls"]),
     ("wire-protocol", &["types"]),
     ("controller-client", &["types", "proto", "tls"]),
     ("identity", &["types", "tls", "controller-client"]),
