@@ -10,7 +10,7 @@ use pravega_sdk_types::{ErrorKind, classify};
 #[derive(Debug, thiserror::Error)]
 pub enum Unanswered {
     /// There was no whole answer within this time.
-    #[error("no answer within {0:?}")]
+    #[error("no answer within {:.1} s", .0.as_secs_f64())]
     Late(Duration),
     /// There is no connection.
     #[error("cannot connect: {0}")]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pravega_sdk_http::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
@@ -9,7 +10,6 @@ use serde_json::Value;
 use crate::{
     IdentityError,
     client::{Client, Encoding, Proof},
-    location::Location,
     plan::{base, present},
 };
 
@@ -44,7 +44,7 @@ struct Secrets {
 /// What an adapter configuration says.
 #[derive(Debug, Clone)]
 pub(crate) struct Adapter {
-    pub(crate) base: Location,
+    pub(crate) base: Url,
     pub(crate) realm: String,
     pub(crate) client: Client,
     pub(crate) least_left: Duration,
@@ -114,7 +114,7 @@ fn missing(setting: &'static str) -> IdentityError {
 }
 
 /// Obeys `ssl-required`, which servers and clients of Keycloak write in either case.
-fn check_protection(required: Option<&str>, base: &Location) -> Result<(), IdentityError> {
+fn check_protection(required: Option<&str>, base: &Url) -> Result<(), IdentityError> {
     let setting = "ssl-required";
     match required.map(str::to_ascii_lowercase).as_deref() {
         Some("all") if !base.is_tls() => {

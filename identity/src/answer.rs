@@ -1,10 +1,9 @@
 //! The answers of an issuer, and what is in them.
 
-use std::{fmt, io, time::Duration};
+use std::time::Duration;
 
 use pravega_sdk_controller_client::DelegationToken;
-use pravega_sdk_tls::TlsError;
-use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -18,48 +17,6 @@ const MAX_TOKEN_LEN: usize = 128 * 1024;
 const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// The life of a token of which nothing says how long it is valid.
 const UNKNOWN_LIFETIME: Duration = Duration::from_secs(60);
-
-/// An answer, whatever its status is.
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    /// How long the issuer asks the client to wait.
-    pub(crate) retry_after: Option<Duration>,
-    /// The target of a redirect.
-    pub(crate) location: Option<String>,
-    pub(crate) body: Zeroizing<Vec<u8>>,
-}
-
-impl fmt::Debug for Answer {
-    /// Does not show the body, in which a token is.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, retry_after, location, body } = self;
-        f.debug_struct("Answer")
-            .field("status", status)
-            .field("retry_after", retry_after)
-            .field("location", location)
-            .field("body_len", &body.len())
-            .finish()
-    }
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub(crate) enum Unanswered {
-    /// There was none within this time.
-    Late(Duration),
-    /// There is no connection.
-    Unreachable(io::Error),
-    /// The handshake of TLS failed.
-    Insecure(TlsError),
-    /// The connection ended.
-    Lost(String),
-    /// The answer is longer than [`MAX_LEN`].
-    TooLong,
-    /// The answer is not HTTP.
-    NotHttp(String),
-    /// The request cannot be sent.
-    NotSent,
-}
 
 /// A token, and how long it is valid after it was asked for.
 #[derive(Debug, Clone)]
@@ -113,46 +70,44 @@ struct DiscoveryFields {
     token_endpoint: Option<String>,
 }
 
-impl Answer {
-    /// Reads a page that names the endpoints.
-    pub(crate) fn discovered(&self) -> Result<Discovered, Malformed> {
-        let DiscoveryFields { issuer, token_endpoint } = read(&self.body)?;
-        let token_endpoint = token_endpoint.ok_or(Malformed::Missing("token_endpoint"))?;
-        Ok(Discovered { issuer, token_endpoint })
-    }
+/// Reads a page that names the endpoints.
+pub(crate) fn discovered(body: &[u8]) -> Result<Discovered, Malformed> {
+    let DiscoveryFields { issuer, token_endpoint } = read(body)?;
+    let token_endpoint = token_endpoint.ok_or(Malformed::Missing("token_endpoint"))?;
+    Ok(Discovered { issuer, token_endpoint })
+}
 
-    /// Reads a token. `now` is the time since 1970, for tokens without any other life.
-    pub(crate) fn issued(&self, now: Duration) -> Result<Issued, Malformed> {
-        let TokenFields { access_token, token_type, expires_in } = read(&self.body)?;
-        let token = access_token.ok_or(Malformed::Missing("access_token"))?;
-        match token.expose_secret() {
-            "" => return Err(Malformed::Missing("access_token")),
-            text if text.len() > MAX_TOKEN_LEN => return Err(Malformed::Length(text.len())),
-            text if !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                return Err(Malformed::Character);
-            }
-            _ => {}
+/// Reads a token. `now` is the time since 1970, for tokens without any other life.
+pub(crate) fn issued(body: &[u8], now: Duration) -> Result<Issued, Malformed> {
+    let TokenFields { access_token, token_type, expires_in } = read(body)?;
+    let token = access_token.ok_or(Malformed::Missing("access_token"))?;
+    match token.expose_secret() {
+        "" => return Err(Malformed::Missing("access_token")),
+        text if text.len() > MAX_TOKEN_LEN => return Err(Malformed::Length(text.len())),
+        text if !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            return Err(Malformed::Character);
         }
-        if let Some(other) = token_type.filter(|kind| !kind.eq_ignore_ascii_case("bearer")) {
-            // A field that has the value of another one must not show it.
-            let mut secrets = Secrets::default();
-            secrets.add(&token);
-            return Err(Malformed::Type(secrets.hide(&other)));
-        }
-        let lifetime = match expires_in {
-            Some(Value::Null) | None => lifetime_inside(&token, now),
-            Some(stated) => seconds(&stated).ok_or(Malformed::ExpiresIn)?,
-        };
-        if lifetime.is_zero() {
-            return Err(Malformed::Expired);
-        }
-        Ok(Issued { token, lifetime: lifetime.min(MAX_LIFETIME) })
+        _ => {}
     }
+    if let Some(other) = token_type.filter(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+        // A field that has the value of another one must not show it.
+        let mut secrets = Secrets::default();
+        secrets.add(&token);
+        return Err(Malformed::Type(secrets.hide(&other)));
+    }
+    let lifetime = match expires_in {
+        Some(Value::Null) | None => lifetime_inside(&token, now),
+        Some(stated) => seconds(&stated).ok_or(Malformed::ExpiresIn)?,
+    };
+    if lifetime.is_zero() {
+        return Err(Malformed::Expired);
+    }
+    Ok(Issued { token, lifetime: lifetime.min(MAX_LIFETIME) })
+}
 
-    /// Reads why the request is refused. Anything may be in the answer of a proxy.
-    pub(crate) fn refusal(&self) -> Refusal {
-        read(&self.body).unwrap_or_default()
-    }
+/// Reads why the request is refused. Anything may be in the answer of a proxy.
+pub(crate) fn refusal(body: &[u8]) -> Refusal {
+    read(body).unwrap_or_default()
 }
 
 impl Refusal {
@@ -200,19 +155,8 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(1_000_000);
 
-    fn answer(body: &str) -> Answer {
-        let body = Zeroizing::new(body.as_bytes().to_vec());
-        Answer { status: 200, retry_after: None, location: None, body }
-    }
-
     fn lifetime(body: &str) -> Result<Duration, Malformed> {
-        answer(body).issued(NOW).map(|issued| issued.lifetime)
-    }
-
-    #[test]
-    fn debug_output_does_not_show_the_body() {
-        let shown = format!("{:?}", answer("hunter2"));
-        assert_eq!(shown, "Answer { status: 200, retry_after: None, location: None, body_len: 7 }");
+        issued(body.as_bytes(), NOW).map(|issued| issued.lifetime)
     }
 
     #[test]
@@ -293,11 +237,11 @@ mod tests {
 
     #[test]
     fn a_refusal_is_read_from_any_body() {
-        let refusal =
-            answer("{\"error\":\"invalid_client\",\"error_description\":\"no\"}").refusal();
-        assert_eq!((refusal.code(), refusal.description()), (Some("invalid_client"), Some("no")));
+        let text = "{\"error\":\"invalid_client\",\"error_description\":\"no\"}";
+        let found = refusal(text.as_bytes());
+        assert_eq!((found.code(), found.description()), (Some("invalid_client"), Some("no")));
         for body in ["", "<html>", "[]", "{\"error\":1}", "{\"error\":null}"] {
-            assert_eq!(answer(body).refusal().code(), None, "{body}");
+            assert_eq!(refusal(body.as_bytes()).code(), None, "{body}");
         }
     }
 }

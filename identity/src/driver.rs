@@ -11,14 +11,14 @@ use futures_util::{FutureExt as _, future::Shared};
 use pravega_sdk_controller_client::{
     Authorization, CredentialError, CredentialProvider, Credentials,
 };
-use pravega_sdk_tls::TlsConnector;
+use pravega_sdk_http::{HttpClient, Url};
 use pravega_sdk_types::ErrorKind;
 use secrecy::ExposeSecret as _;
 use tokio::{runtime::Handle, sync::oneshot, time::Instant};
 
 use crate::{
-    IdentityError, http,
-    location::Location,
+    IdentityError,
+    answer::MAX_LEN,
     machine::{Demand, Exchange, Fetching, Life, Moment, Step, Token},
     plan::{Plan, Terms},
 };
@@ -28,9 +28,9 @@ pub(crate) fn credentials(plan: Plan, terms: Terms) -> Result<Credentials, Ident
     if terms.timeout.is_zero() {
         return Err(IdentityError::config("timeout", "it is 0"));
     }
-    let tls = TlsConnector::new(&terms.tls, None);
+    let http = HttpClient::new(&terms.tls, MAX_LEN);
     if plan.discovery.is_tls() {
-        tls.check().map_err(IdentityError::tls)?;
+        http.check().map_err(IdentityError::tls)?;
     } else if !plan.discovery.is_local() {
         let issuer = plan.discovery.authority();
         tracing::warn!(issuer, "the client's secret is sent to the issuer without encryption");
@@ -38,7 +38,7 @@ pub(crate) fn credentials(plan: Plan, terms: Terms) -> Result<Credentials, Ident
     let life = Life::new(plan.least_left, terms.timeout);
     let tokens = Tokens {
         plan: Arc::new(plan),
-        tls,
+        http,
         timeout: terms.timeout,
         begun: Instant::now(),
         state: Mutex::new(State { life, flight: None, endpoint: None }),
@@ -51,7 +51,7 @@ type Flight = Shared<oneshot::Receiver<Result<Token, IdentityError>>>;
 
 struct Tokens {
     plan: Arc<Plan>,
-    tls: TlsConnector,
+    http: HttpClient,
     timeout: Duration,
     /// The steady clock begins here.
     begun: Instant,
@@ -63,7 +63,7 @@ struct State {
     /// The fetch in progress.
     flight: Option<(u64, Flight)>,
     /// The endpoint for tokens, if the last fetch has found it.
-    endpoint: Option<Location>,
+    endpoint: Option<Url>,
 }
 
 /// What a caller gets at once.
@@ -159,7 +159,7 @@ impl Tokens {
             match exchange.poll(self.now()) {
                 Step::Send { request, until } => {
                     let limit = until.saturating_sub(self.now().steady);
-                    let result = http::send(&self.tls, &request, limit).await;
+                    let result = self.http.send(&request, limit).await;
                     exchange.handle(result, fastrand::f64(), self.now());
                 }
                 Step::Wait { until } => {

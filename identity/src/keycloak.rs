@@ -11,7 +11,6 @@ use crate::{
     adapter::Adapter,
     client::{Client, Encoding, Proof},
     driver, file,
-    location::segment,
     plan::{Plan, Terms, base, present},
 };
 
@@ -148,7 +147,7 @@ impl Keycloak {
     /// [`IdentityError`] names the setting that is wrong.
     pub fn credentials(self) -> Result<Credentials, IdentityError> {
         let Self { adapter, audience, terms } = self;
-        let realm = adapter.base.join(&format!("realms/{}", segment(&adapter.realm)));
+        let realm = adapter.base.join("realms").join_name(&adapter.realm);
         let plan = Plan {
             discovery: realm.join(".well-known/uma2-configuration"),
             issuer: None,

@@ -4,7 +4,7 @@
 //! Keycloak, OpenId ──▶ plan ──▶ machine/life      when the token is renewed
 //!  (configuration)       │      machine/exchange  what is sent next, and when again
 //!                        │          ▲
-//!                        └──────▶ driver ──▶ http ──▶ issuer
+//!                        └──────▶ driver ──▶ issuer
 //! ```
 //!
 //! [`Keycloak`] logs in as a client of a realm and exchanges the token of the login for one with
@@ -47,9 +47,7 @@ mod driver;
 mod error;
 mod file;
 mod form;
-mod http;
 mod keycloak;
-mod location;
 mod machine;
 mod open_id;
 mod plan;

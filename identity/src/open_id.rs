@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use pravega_sdk_controller_client::Credentials;
+use pravega_sdk_http::Url;
 use pravega_sdk_tls::TlsConfig;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -10,7 +11,6 @@ use crate::{
     ClientAuthentication, IdentityError,
     client::{Client, Encoding, Proof},
     driver,
-    location::Location,
     plan::{Plan, Terms, base, present},
 };
 
@@ -35,7 +35,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct OpenId {
     issuer: String,
-    base: Location,
+    base: Url,
     client_id: String,
     secret: SecretString,
     authentication: ClientAuthentication,

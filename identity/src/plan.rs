@@ -2,19 +2,16 @@
 
 use std::time::Duration;
 
+use pravega_sdk_http::{Url, UrlError};
 use pravega_sdk_tls::TlsConfig;
 
-use crate::{
-    IdentityError,
-    client::Client,
-    location::{Location, LocationError},
-};
+use crate::{IdentityError, client::Client};
 
 /// The requests of a fetch.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     /// The page that names the endpoint for tokens.
-    pub(crate) discovery: Location,
+    pub(crate) discovery: Url,
     /// The name that the issuer must have on that page; `None` means any.
     pub(crate) issuer: Option<String>,
     pub(crate) client: Client,
@@ -45,9 +42,9 @@ impl Default for Terms {
 }
 
 /// Reads the address of an issuer from a setting.
-pub(crate) fn base(setting: &'static str, text: &str) -> Result<Location, IdentityError> {
-    let wrong = |error: LocationError| IdentityError::config(setting, error);
-    Location::parse_base(text.trim()).map_err(wrong)
+pub(crate) fn base(setting: &'static str, text: &str) -> Result<Url, IdentityError> {
+    let wrong = |error: UrlError| IdentityError::config(setting, error);
+    Url::parse_base(text.trim()).map_err(wrong)
 }
 
 /// Refuses a setting without a value.

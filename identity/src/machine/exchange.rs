@@ -9,6 +9,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use pravega_sdk_http::{Answer, Request, Unanswered, Url};
 use pravega_sdk_types::{Backoff, ErrorKind};
 use secrecy::SecretString;
 
@@ -18,10 +19,9 @@ use super::{
 };
 use crate::{
     IdentityError,
-    answer::{Answer, Discovered, Issued, Malformed, Unanswered},
-    location::Location,
+    answer::{self, Discovered, Issued, Malformed},
     plan::Plan,
-    request::Request,
+    request,
     secrets::Secrets,
 };
 
@@ -42,7 +42,7 @@ pub(crate) struct Exchange {
     plan: Arc<Plan>,
     state: State,
     /// The endpoint for tokens, once it is known.
-    endpoint: Option<Location>,
+    endpoint: Option<Url>,
     until: Duration,
     limit: Duration,
     /// Requests of the present part that were sent.
@@ -57,9 +57,9 @@ pub(crate) struct Exchange {
 #[derive(Debug)]
 enum State {
     Discovering,
-    LoggingIn(Location),
+    LoggingIn(Url),
     /// With the token of the login.
-    AskingForPermissions(Location, SecretString),
+    AskingForPermissions(Url, SecretString),
     Ended(Result<(Issued, Moment), IdentityError>),
 }
 
@@ -72,7 +72,7 @@ impl Exchange {
     /// Begins a fetch that may take `limit`; `endpoint` is the one for tokens, if it is known.
     pub(crate) fn new(
         plan: Arc<Plan>,
-        endpoint: Option<Location>,
+        endpoint: Option<Url>,
         limit: Duration,
         now: Moment,
     ) -> Self {
@@ -113,11 +113,11 @@ impl Exchange {
             return self.end(Err(error));
         }
         let request = match &self.state {
-            State::Discovering => Request::discovery(&self.plan),
-            State::LoggingIn(endpoint) => Request::login(&self.plan, endpoint),
+            State::Discovering => request::discovery(&self.plan),
+            State::LoggingIn(endpoint) => request::login(&self.plan, endpoint),
             State::AskingForPermissions(endpoint, token) => {
                 let audience = self.plan.permissions_on.as_deref().unwrap_or_default();
-                Request::permissions(audience, endpoint, token)
+                request::permissions(audience, endpoint, token)
             }
             State::Ended(result) => return Step::End(result.clone()),
         };
@@ -131,7 +131,7 @@ impl Exchange {
     pub(crate) fn handle(&mut self, result: Result<Answer, Unanswered>, random: f64, now: Moment) {
         let Some(part) = self.part() else { return };
         let verdict = match result {
-            Ok(answer) if answer.status == 200 => match self.advance(&answer, now) {
+            Ok(answer) if answer.status() == 200 => match self.advance(&answer, now) {
                 Ok(()) => return,
                 Err(error) => Verdict::Final(error),
             },
@@ -156,7 +156,7 @@ impl Exchange {
 
     /// Returns the endpoint for tokens, if it may be used by the next fetch. After a failure it is
     /// looked up again.
-    pub(crate) fn into_endpoint(self) -> Option<Location> {
+    pub(crate) fn into_endpoint(self) -> Option<Url> {
         match self.state {
             State::Ended(Err(_)) => None,
             _ => self.endpoint,
@@ -190,7 +190,7 @@ impl Exchange {
     fn advance(&mut self, answer: &Answer, now: Moment) -> Result<(), IdentityError> {
         let next = match &self.state {
             State::Discovering => {
-                let discovered = answer.discovered();
+                let discovered = answer::discovered(answer.body());
                 let discovered =
                     discovered.map_err(|error| self.malformed(Part::Discovery, &error))?;
                 let endpoint = self.checked(&discovered)?;
@@ -198,7 +198,7 @@ impl Exchange {
                 State::LoggingIn(endpoint)
             }
             State::LoggingIn(endpoint) => {
-                let issued = answer.issued(now.wall);
+                let issued = answer::issued(answer.body(), now.wall);
                 let issued = issued.map_err(|error| self.malformed(Part::Login, &error))?;
                 match self.plan.permissions_on {
                     Some(_) => State::AskingForPermissions(endpoint.clone(), issued.token),
@@ -206,7 +206,7 @@ impl Exchange {
                 }
             }
             State::AskingForPermissions(..) => {
-                let issued = answer.issued(now.wall);
+                let issued = answer::issued(answer.body(), now.wall);
                 let issued = issued.map_err(|error| self.malformed(Part::Permissions, &error))?;
                 State::Ended(Ok((issued, self.asked)))
             }
@@ -220,7 +220,7 @@ impl Exchange {
     }
 
     /// Checks the endpoint that an issuer names, OpenID Connect Discovery 1.0, 4.3.
-    fn checked(&self, discovered: &Discovered) -> Result<Location, IdentityError> {
+    fn checked(&self, discovered: &Discovered) -> Result<Url, IdentityError> {
         let secrets = self.secrets();
         let protocol = |detail: &dyn std::fmt::Display| {
             let detail = secrets.hide(&detail.to_string());
@@ -233,20 +233,12 @@ impl Exchange {
             let found = discovered.issuer.as_deref().unwrap_or("nothing");
             return protocol(&format_args!("the issuer calls itself {found}, not {expected}"));
         }
-        let endpoint = match Location::parse(&discovered.token_endpoint) {
-            Ok(endpoint) => endpoint,
+        match self.plan.discovery.follow(&discovered.token_endpoint) {
+            Ok(endpoint) => Ok(endpoint),
             Err(error) => {
-                return protocol(&format_args!(
-                    "the token_endpoint of the issuer is wrong: {error}"
-                ));
+                protocol(&format_args!("the token_endpoint of the issuer is wrong: {error}"))
             }
-        };
-        if self.plan.discovery.is_tls() && !endpoint.is_tls() {
-            return protocol(
-                &"the issuer is configured with https, and its token_endpoint is http",
-            );
         }
-        Ok(endpoint)
     }
 
     fn malformed(&self, part: Part, error: &Malformed) -> IdentityError {
@@ -288,7 +280,7 @@ impl Exchange {
 #[cfg(test)]
 mod tests {
     use pravega_sdk_types::Outcome;
-    use secrecy::{ExposeSecret as _, zeroize::Zeroizing};
+    use secrecy::ExposeSecret as _;
 
     use super::*;
     use crate::client::{Client, Encoding, Proof};
@@ -306,7 +298,7 @@ mod tests {
     fn plan(permissions_on: Option<&str>) -> Plan {
         let proof = Proof::Basic { secret: "hunter2".into(), encoding: Encoding::Form };
         Plan {
-            discovery: Location::parse("https://h/r/.well-known/x").unwrap(),
+            discovery: Url::parse("https://h/r/.well-known/x").unwrap(),
             issuer: None,
             client: Client { id: "c".to_owned(), proof },
             scope: None,
@@ -321,14 +313,13 @@ mod tests {
     }
 
     fn answer(status: u16, body: &str) -> Result<Answer, Unanswered> {
-        let body = Zeroizing::new(body.as_bytes().to_vec());
-        Ok(Answer { status, retry_after: None, location: None, body })
+        Ok(Answer::new(status, body.as_bytes().to_vec()))
     }
 
     /// The path of the request that is sent next.
     fn sent(exchange: &mut Exchange, now: f64) -> String {
         match exchange.poll(at(now)) {
-            Step::Send { request, .. } => request.to.path().to_owned(),
+            Step::Send { request, .. } => request.url().target().to_owned(),
             other => panic!("{other:?}"),
         }
     }
@@ -364,7 +355,7 @@ mod tests {
         assert_eq!(sent(&mut exchange, 1.0), "/r/token");
         exchange.handle(answer(200, TOKEN), 0.5, at(2.0));
         let Step::Send { request, .. } = exchange.poll(at(2.0)) else { panic!() };
-        let header = request.authorization.unwrap();
+        let header = request.authorization().unwrap();
         assert_eq!(header.expose_secret(), "Bearer access-hunter3");
         exchange.handle(answer(200, PERMITTED), 0.5, at(3.0));
         let (issued, asked) = ended(&mut exchange, 3.0).unwrap();
@@ -476,7 +467,7 @@ mod tests {
     fn the_issuer_says_when_it_is_asked_again_within_the_deadline() {
         let busy = |seconds| {
             let retry_after = Some(Duration::from_secs(seconds));
-            Ok(Answer { retry_after, ..answer(503, "").unwrap() })
+            Ok(answer(503, "").unwrap().with_retry_after(retry_after))
         };
         let mut patient = exchange();
         sent(&mut patient, 0.0);
@@ -528,7 +519,7 @@ mod tests {
                 assert_eq!(error.kind(), ErrorKind::Protocol, "{part:?} {body}");
                 assert!(!format!("{error:?}").contains("hunter2"));
             }
-            for failure in [Unanswered::TooLong, Unanswered::NotHttp("parse".to_owned())] {
+            for failure in [Unanswered::TooLong(9), Unanswered::NotHttp("parse".to_owned())] {
                 let mut exchange = at_part(part);
                 sent(&mut exchange, 0.0);
                 exchange.handle(Err(failure), 0.5, at(0.0));
@@ -579,7 +570,7 @@ mod tests {
         let hint = |secret: &str| {
             let proof = Proof::Basic { secret: secret.into(), encoding: Encoding::Form };
             let plan = Plan { client: Client { id: "c".to_owned(), proof }, ..plan(None) };
-            let endpoint = Location::parse("https://h/token").unwrap();
+            let endpoint = Url::parse("https://h/token").unwrap();
             let mut exchange = Exchange::new(Arc::new(plan), Some(endpoint), LIMIT, at(0.0));
             sent(&mut exchange, 0.0);
             exchange.handle(answer(401, ""), 0.5, at(0.0));

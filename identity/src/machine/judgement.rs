@@ -2,11 +2,12 @@
 
 use std::{fmt, time::Duration};
 
+use pravega_sdk_http::{Answer, Unanswered};
 use pravega_sdk_types::{ErrorKind, Failure, Outcome, Printable};
 
 use crate::{
     IdentityError,
-    answer::{Answer, Refusal, Unanswered},
+    answer::{self, Refusal},
     secrets::Secrets,
 };
 
@@ -51,13 +52,13 @@ impl Part {
 /// Judges an answer that is no success. Text of the issuer that repeats one of `secrets` is not
 /// shown.
 pub(super) fn refused(part: Part, answer: &Answer, secrets: &Secrets) -> Verdict {
-    let status = answer.status;
-    let refusal = answer.refusal();
+    let status = answer.status();
+    let refusal = answer::refusal(answer.body());
     let reason = Reason { status, refusal: &refusal, secrets };
     let of = |kind: ErrorKind, what: &dyn fmt::Display| {
         IdentityError::of(kind, format_args!("{what}: {reason}"))
     };
-    let (name, later) = (part.name(), answer.retry_after.unwrap_or_default());
+    let (name, later) = (part.name(), answer.retry_after().unwrap_or_default());
     match (part, status) {
         (_, 429) => {
             let error = of(ErrorKind::LimitReached, &"the issuer has had too many requests");
@@ -68,7 +69,7 @@ pub(super) fn refused(part: Part, answer: &Answer, secrets: &Secrets) -> Verdict
             Verdict::Repeat(of(ErrorKind::Unavailable, &what), later)
         }
         (_, 300..=399) => {
-            let target = answer.location.as_deref().unwrap_or_default();
+            let target = answer.location().unwrap_or_default();
             // What follows the path is for a browser, and may be secret.
             let target = target.split(['?', '#']).next().unwrap_or_default();
             let target = secrets.hide(target);
@@ -108,41 +109,18 @@ fn is_about_the_request(refusal: &Refusal) -> bool {
 
 /// Judges that there is no answer.
 pub(super) fn unanswered(part: Part, failure: Unanswered) -> Verdict {
-    let of = |kind, detail: &dyn fmt::Display| Failure::new(kind, Outcome::NotApplied, detail);
-    let name = part.name();
-    let again = |failure: Failure| Verdict::Repeat(failure.into(), Duration::ZERO);
-    match failure {
-        Unanswered::Late(limit) => {
-            let seconds = limit.as_secs_f64();
-            let detail = format_args!("{name} has no answer within {seconds:.1} s");
-            again(of(ErrorKind::Timeout, &detail))
-        }
-        Unanswered::Unreachable(error) => {
-            again(of(ErrorKind::Unreachable, &UNREACHABLE).with_source(error))
-        }
-        Unanswered::Insecure(error) if error.kind() == ErrorKind::ConnectionLost => {
-            again(of(ErrorKind::Unreachable, &UNREACHABLE).with_source(error))
-        }
-        Unanswered::Insecure(error) => {
-            Verdict::Final(Failure::caused_by(error, UNREACHABLE).into())
-        }
-        Unanswered::Lost(reason) => {
-            let detail = format_args!("the connection ended before the answer: {reason}");
-            again(of(ErrorKind::ConnectionLost, &detail))
-        }
-        Unanswered::TooLong => {
-            let limit = crate::answer::MAX_LEN;
-            let detail = format_args!("the answer to {name} is longer than {limit} bytes");
-            Verdict::Final(of(ErrorKind::Protocol, &detail).into())
-        }
-        Unanswered::NotHttp(reason) => {
-            let detail = format_args!("the answer to {name} is not HTTP: {reason}");
-            Verdict::Final(of(ErrorKind::Protocol, &detail).into())
-        }
-        Unanswered::NotSent => {
-            let detail = format_args!("{name} has a character that cannot be sent");
-            Verdict::Final(of(ErrorKind::Config, &detail).into())
-        }
+    let kind = failure.kind();
+    let of = |detail: &dyn fmt::Display| Failure::new(kind, Outcome::NotApplied, detail);
+    let failure = match failure {
+        Unanswered::Unreachable(error) => of(&UNREACHABLE).with_source(error),
+        // The connection ended during the handshake.
+        Unanswered::Insecure(error) if error.kind() != kind => of(&UNREACHABLE).with_source(error),
+        Unanswered::Insecure(error) => Failure::caused_by(error, UNREACHABLE),
+        other => of(&format_args!("{} fails: {other}", part.name())),
+    };
+    match kind.is_retryable() {
+        true => Verdict::Repeat(failure.into(), Duration::ZERO),
+        false => Verdict::Final(failure.into()),
     }
 }
 

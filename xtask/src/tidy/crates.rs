@@ -15,7 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("http", &["types", "tls"]),
     ("wire-protocol", &["types"]),
     ("controller-client", &["types", "proto", "tls"]),
-    ("identity", &["types", "tls", "controller-client"]),
+    ("identity", &["types", "tls", "http", "controller-client"]),
     ("connection-pool", &["types", "probes"]),
     ("segment-client", &["types", "tls", "wire-protocol", "controller-client", "connection-pool"]),
     (

@@ -39,7 +39,6 @@ const ABOVE: &[&str] = &[
     "event-stream/src/writer/mod.rs",
     "event-stream/src/writer/permit.rs",
     "event-stream/src/writer/sink.rs",
-    "identity/src/http.rs",
     "identity/src/keycloak.rs",
     "identity/src/open_id.rs",
     "segment-client/src/append/ack.rs",
