@@ -172,7 +172,7 @@ impl JwtAccounts {
     }
 
     /// Trusts a server of keys by the certificates of a PEM file, in place of those of the system.
-    /// It is read for each fetch.
+    /// Either are read for each fetch.
     #[must_use]
     pub fn with_trust_store(mut self, path: impl Into<PathBuf>) -> Self {
         self.trust_store = Some(path.into());

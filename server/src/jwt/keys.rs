@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use pravega_sdk_http::{Url, UrlError};
 use pravega_sdk_server_core::access::jwt::{Answer, Fetched, KeySet, Refresh, SkippedKey};
 use tokio::{
     sync::{Notify, Semaphore, watch},
@@ -16,9 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::{JwtAccounts, Source},
-    realm::{FETCH, Realm},
-    tls::Trust,
-    url::Url,
+    realm::{FETCH, Realm, Trust},
 };
 use crate::{
     configured::{Followed, Unusable},
@@ -84,9 +83,9 @@ impl Keys {
             Some(path) => Trust::File(path.clone()),
             None => Trust::System,
         };
-        let published = |realm: Result<Realm, String>| -> Result<Origin, Unusable> {
+        let published = |realm: Result<Realm, UrlError>| -> Result<Origin, Unusable> {
             // Not the address itself, which may have a password by mistake.
-            let realm = realm.map_err(|why| Unusable::new(Path::new(ADDRESS), why))?;
+            let realm = realm.map_err(|why| Unusable::new(Path::new(ADDRESS), why.to_string()))?;
             check(&realm, &trust)?;
             let refresh = Mutex::new(Refresh::new(accounts.intervals));
             Ok(Origin::Published(Box::new(Published {
@@ -111,7 +110,7 @@ impl Keys {
             Source::Realm(url) => {
                 let issuer = accounts.demands.issuer.clone().unwrap_or_default();
                 let realm =
-                    Url::parse(url).and_then(|url| Realm::discovered(&url, issuer, trust.clone()));
+                    Url::parse_base(url).map(|url| Realm::discovered(&url, issuer, trust.clone()));
                 (published(realm)?, None)
             }
         };
@@ -233,11 +232,9 @@ impl Published {
 
 /// Refuses what no fetch can succeed with.
 fn check(realm: &Realm, trust: &Trust) -> Result<(), Unusable> {
-    if let Trust::File(_) = trust {
-        trust.config()?;
-    }
+    trust.check()?;
     let url = realm.url();
-    if url.is_readable_on_the_way() {
+    if !url.is_tls() && !url.is_local() {
         tracing::warn!(%url, "without TLS, keys can be exchanged on their way");
     }
     Ok(())

@@ -8,8 +8,6 @@
 //! keys       the keys in use: of a text, of a file that is followed, or fetched
 //!    │
 //! realm      what a party publishes: its discovery, and its keys
-//!    │
-//! http, tls  one request, bounded in bytes             url    where to
 //! ```
 //!
 //! What a token must be like is decided in `server-core`, and when keys are fetched as well. No
@@ -17,17 +15,14 @@
 
 mod config;
 mod failure;
-mod http;
 mod keys;
 mod realm;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
-mod tls;
 mod tokens;
 mod told;
-mod url;
 
 pub use self::config::JwtAccounts;
 pub(crate) use self::{

@@ -1,22 +1,53 @@
 //! What a party that signs tokens publishes: its keys, and by OpenID Connect where they are.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
+use pravega_sdk_http::{Answer, HttpClient, Request, Url};
 use pravega_sdk_server_core::access::jwt::{KeySet, MOST_BYTES, SkippedKey};
+use pravega_sdk_tls::TlsConfig;
+use pravega_sdk_types::Printable;
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
-use super::{
-    failure::{FetchFailure, shown},
-    http::get,
-    tls::Trust,
-    url::Url,
-};
+use super::failure::FetchFailure;
+use crate::configured::Unusable;
 
 /// How long a fetch may take, with all its requests.
 pub(super) const FETCH: Duration = Duration::from_secs(10);
 /// OpenID Connect Discovery 1.0, 4.
-const DISCOVERY: &str = "/.well-known/openid-configuration";
+const DISCOVERY: &str = ".well-known/openid-configuration";
+/// The longest text from a server that is shown, in characters.
+const SHOWN: usize = 200;
+
+/// Which servers of keys are trusted.
+#[derive(Debug, Clone)]
+pub(super) enum Trust {
+    /// Those with a certificate of an authority that the system trusts.
+    System,
+    /// Those with a certificate of a PEM file, or of an authority in it.
+    File(PathBuf),
+}
+
+impl Trust {
+    /// A client that has read no certificate yet, so that each fetch follows changes.
+    fn client(&self) -> HttpClient {
+        let tls = match self {
+            Self::System => TlsConfig::new(),
+            Self::File(path) => TlsConfig::new().with_trust_file(path),
+        };
+        HttpClient::new(&tls, MOST_BYTES)
+    }
+
+    /// Refuses a file that cannot be used. It blocks.
+    pub(super) fn check(&self) -> Result<(), Unusable> {
+        match self {
+            Self::System => Ok(()),
+            Self::File(path) => {
+                self.client().check().map_err(|error| Unusable::new(path, error.to_string()))
+            }
+        }
+    }
+}
 
 /// Where keys are fetched from.
 #[derive(Debug)]
@@ -47,9 +78,8 @@ impl Realm {
     }
 
     /// The keys of a realm with an address, by its discovery.
-    pub(super) fn discovered(realm: &Url, issuer: String, trust: Trust) -> Result<Self, String> {
-        let place = Place::Discovered { document: realm.then(DISCOVERY)?, issuer };
-        Ok(Self { place, trust })
+    pub(super) fn discovered(realm: &Url, issuer: String, trust: Trust) -> Self {
+        Self { place: Place::Discovered { document: realm.join(DISCOVERY), issuer }, trust }
     }
 
     /// The address that is asked first.
@@ -61,22 +91,32 @@ impl Realm {
 
     /// Fetches the keys.
     pub(super) async fn fetch(&self) -> Result<(KeySet, Vec<SkippedKey>), FetchFailure> {
-        let late = |_| FetchFailure::new(format!("{}: no answer after {FETCH:?}", self.url()));
-        let text = timeout(FETCH, Box::pin(self.key_set())).await.map_err(late)??;
-        KeySet::parse(&text).map_err(|problem| FetchFailure::new(format!("the keys: {problem}")))
-    }
-
-    async fn key_set(&self) -> Result<Vec<u8>, FetchFailure> {
-        match &self.place {
-            Place::Keys(url) => get(url, &self.trust, MOST_BYTES).await,
+        let (client, until) = (self.trust.client(), Instant::now() + FETCH);
+        let text = match &self.place {
+            Place::Keys(url) => get(&client, url, until).await?,
             Place::Discovered { document, issuer } => {
-                let text = get(document, &self.trust, MOST_BYTES).await?;
-                let keys = address(&text, document, issuer)
+                let text = get(&client, document, until).await?;
+                let keys = address(text.body(), document, issuer)
                     .map_err(|why| FetchFailure::new(format!("{document}: {why}")))?;
-                get(&keys, &self.trust, MOST_BYTES).await
+                get(&client, &keys, until).await?
             }
-        }
+        };
+        KeySet::parse(text.body())
+            .map_err(|problem| FetchFailure::new(format!("the keys: {problem}")))
     }
+}
+
+/// Asks for a page, until the time of the fetch is over.
+async fn get(client: &HttpClient, url: &Url, until: Instant) -> Result<Answer, FetchFailure> {
+    let limit = until.saturating_duration_since(Instant::now());
+    let answered = client.send(&Request::get(url.clone()), limit).await;
+    let answer = answered.map_err(|why| FetchFailure::new(format!("{url}: {why}")))?;
+    if answer.status() == 200 {
+        return Ok(answer);
+    }
+    let (status, to) = (answer.status(), answer.location());
+    let to = to.map_or(String::new(), |to| format!("; it leads to {}, not followed", shown(to)));
+    Err(FetchFailure::new(format!("{url}: the response has the status {status}{to}")))
 }
 
 /// The address of the keys, by a document of a realm.
@@ -88,12 +128,12 @@ fn address(text: &[u8], document: &Url, issuer: &str) -> Result<Url, String> {
         let found = shown(&found.issuer);
         return Err(format!("its issuer is {found}, not {issuer:?}; a token must have the latter"));
     }
-    let keys = Url::parse(&found.jwks_uri)
-        .map_err(|why| format!("its keys are at {}: {why}", shown(&found.jwks_uri)))?;
-    if document.has_tls && !keys.has_tls {
-        return Err(format!("its keys are at {keys}, without TLS"));
-    }
-    Ok(keys)
+    document.follow(&found.jwks_uri).map_err(|why| format!("the URL of its keys is wrong: {why}"))
+}
+
+/// A text from a server as a log may show it.
+fn shown(text: &str) -> String {
+    format!("\"{}\"", Printable::with_limit(text, SHOWN))
 }
 
 #[cfg(test)]

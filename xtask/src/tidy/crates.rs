@@ -48,7 +48,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("server-core", &["types", "proto", "wire-protocol"]),
-    ("server", &["types", "proto", "wire-protocol", "server-core"]),
+    ("server", &["types", "proto", "tls", "http", "wire-protocol", "server-core"]),
     (
         "client-factory",
         &[

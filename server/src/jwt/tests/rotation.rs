@@ -241,7 +241,7 @@ fn what_is_configured_in_part_is_refused() {
     assert!(!realm("https://ann:passw0rd@id.example.com/").contains("passw0rd"));
     let trusting = JwtAccounts::of_realm("https://id.example.com", AUDIENCE)
         .with_trust_store("/nowhere/authority.pem");
-    assert!(refused(trusting).starts_with("/nowhere/authority.pem: cannot read it"));
+    assert!(refused(trusting).starts_with("/nowhere/authority.pem: trust store"));
 }
 
 #[test]
