@@ -117,7 +117,7 @@ impl Login {
 /// Logs in at Keycloak when a token is needed.
 fn keycloak(config: ClientConfig, path: &Path, limits: Limits) -> Result<ClientConfig> {
     let json = secret_file::read(path).map_err(Failure::usage)?;
-    let keycloak = Keycloak::from_json(&json).map_err(|error| {
+    let keycloak = Keycloak::from_json(json.expose_secret()).map_err(|error| {
         let error = Failure::from(error);
         Failure::usage(format_args!("{} cannot be used: {error}", path.display()))
     })?;

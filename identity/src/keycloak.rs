@@ -10,7 +10,7 @@ use crate::{
     IdentityError,
     adapter::Adapter,
     client::{Client, Encoding, Proof},
-    driver, file,
+    driver,
     plan::{Plan, Terms, base, present},
 };
 
@@ -88,17 +88,20 @@ impl Keycloak {
     ///
     /// # Errors
     ///
-    /// As [`Self::new`], also for a file that cannot be read, or that every user of this machine
-    /// can read; [`Self::from_json`] takes a text from anywhere.
+    /// As [`Self::new`], also for a file that cannot be read, or that other users of this machine
+    /// can read or change; a group may read a file of the superuser. [`Self::from_json`] takes a
+    /// text from anywhere.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, IdentityError> {
         let path = path.as_ref();
         let within = |error: IdentityError| {
             let shown = path.display();
             error.within(format_args!("the adapter configuration {shown} cannot be used"))
         };
+        let refused = |reason: &dyn fmt::Display| within(IdentityError::config("keycloak", reason));
+        let bytes = pravega_sdk_secret_file::read(path).map_err(|error| refused(&error))?;
         let text =
-            file::read(path).map_err(|error| within(IdentityError::config("keycloak", error)))?;
-        Self::from_json(text.expose_secret()).map_err(within)
+            str::from_utf8(bytes.expose_secret()).map_err(|_| refused(&"it is not UTF-8"))?;
+        Self::from_json(text).map_err(within)
     }
 
     fn with_adapter(adapter: Adapter) -> Self {
@@ -242,27 +245,29 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_that_every_user_can_read_is_refused_with_its_mode() {
+    fn a_file_that_other_users_can_read_is_refused_with_its_mode() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keycloak.json");
         std::fs::write(&path, WHOLE).unwrap();
         let set = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode));
-        for mode in [0o600, 0o400, 0o640] {
+        for mode in [0o600, 0o400] {
             set(mode).unwrap();
             Keycloak::from_file(&path).unwrap();
         }
         set(0o644).unwrap();
         let error = Keycloak::from_file(&path).unwrap_err();
         assert_eq!((error.kind(), error.setting()), (ErrorKind::Config, Some("keycloak")));
-        assert!(format!("{error:?}").contains("0644"), "{error:?}");
+        assert!(format!("{error:?}").contains("(mode 0644): `chmod 600"), "{error:?}");
         let error = Keycloak::from_file(folder.path()).unwrap_err();
         assert!(format!("{error:?}").contains("folder"), "{error:?}");
         let error = Keycloak::from_file("/no/such/file").unwrap_err();
         assert!(error.to_string().contains("/no/such/file"), "{error}");
         set(0o600).unwrap();
-        std::fs::write(&path, "{").unwrap();
-        let error = Keycloak::from_file(&path).unwrap_err();
-        assert_eq!(error.setting(), Some("keycloak"));
+        for content in [&b"{"[..], b"\xff"] {
+            std::fs::write(&path, content).unwrap();
+            let error = Keycloak::from_file(&path).unwrap_err();
+            assert_eq!(error.setting(), Some("keycloak"));
+        }
     }
 }

@@ -45,7 +45,6 @@ mod answer;
 mod client;
 mod driver;
 mod error;
-mod file;
 mod form;
 mod keycloak;
 mod machine;

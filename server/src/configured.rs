@@ -5,12 +5,13 @@ use std::{
     fs::{self, File},
     hash::{BuildHasher as _, RandomState},
     io::{self, Read as _},
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Mutex,
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use pravega_sdk_secret_file::SecretFileError;
 use pravega_sdk_types::ErrorKind;
 
 use crate::{io_kind::io_kind, locks::lock};
@@ -39,6 +40,13 @@ impl fmt::Display for Unusable {
 impl Unusable {
     pub(crate) fn new(path: &Path, reason: impl Into<String>) -> Self {
         Self { path: path.to_owned(), reason: reason.into(), kind: ErrorKind::Config }
+    }
+
+    pub(crate) fn secret(path: &Path, error: &SecretFileError) -> Self {
+        match error {
+            SecretFileError::Unreadable(error) => Self::io(path, "cannot read it", error),
+            error => Self::new(path, error.to_string()),
+        }
     }
 
     pub(crate) fn io(path: &Path, failed: &str, error: &io::Error) -> Self {
@@ -169,34 +177,8 @@ fn read_all<const FILES: usize>(
 
 /// Reads a file, unless it is far too long. It blocks.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Unusable> {
-    read_open(path, open(path)?)
-}
-
-/// Reads a file with a secret, which other users of the system must not be able to read. A pipe is
-/// no file. It blocks.
-pub(crate) fn read_secret(path: &Path) -> Result<Vec<u8>, Unusable> {
-    let file = open(path)?;
-    // Of the file that is open: the path may be that of another one by now.
-    let found = file.metadata().map_err(|error| Unusable::io(path, "cannot read it", &error))?;
-    let mode = found.permissions().mode() & 0o777;
-    if found.is_file() && mode & 0o077 != 0 {
-        let shown = path.display();
-        let reason = format!(
-            "other users can read the secret in it, or change it (mode {mode:04o}): \
-             `chmod 600 {shown}`"
-        );
-        return Err(Unusable::new(path, reason));
-    }
-    read_open(path, file)
-}
-
-fn open(path: &Path) -> Result<File, Unusable> {
-    File::open(path).map_err(|error| Unusable::io(path, "cannot read it", &error))
-}
-
-fn read_open(path: &Path, file: File) -> Result<Vec<u8>, Unusable> {
     let mut bytes = Vec::new();
-    let read = file.take(MOST + 1).read_to_end(&mut bytes);
+    let read = File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes));
     read.map_err(|error| Unusable::io(path, "cannot read it", &error))?;
     if bytes.len() as u64 > MOST {
         return Err(Unusable::new(path, format!("it has more than {MOST} bytes")));

@@ -6,8 +6,9 @@ use std::{
 };
 
 use pravega_sdk_server_core::access::{TokenKey, WeakKey};
+use secrecy::ExposeSecret as _;
 
-use crate::configured::{Unusable, read_secret};
+use crate::configured::Unusable;
 
 /// Where the key comes from.
 #[derive(Clone)]
@@ -29,7 +30,9 @@ impl fmt::Debug for Signing {
 
 /// Reads the key of a file: what is in it, without line breaks at the end. It blocks.
 pub(crate) fn read_key(path: &Path) -> Result<TokenKey, Unusable> {
-    let content = read_secret(path)?;
+    let content =
+        pravega_sdk_secret_file::read(path).map_err(|error| Unusable::secret(path, &error))?;
+    let content = content.expose_secret();
     let breaks = content.iter().rev().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
     let key = content.get(..content.len() - breaks).unwrap_or_default();
     TokenKey::new(key).map_err(|weak| Unusable::new(path, weak.to_string()))
@@ -66,7 +69,7 @@ mod tests {
         assert_eq!(reason(), format!("{shown}: the key is too short: 6 bytes; 32 are the least"));
         write(&vec![b'x'; (1 << 20) + 1], 0o600);
         assert_eq!(reason(), format!("{shown}: it has more than 1048576 bytes"));
-        for mode in [0o644, 0o640, 0o604, 0o620, 0o602] {
+        for mode in [0o644, 0o604, 0o620, 0o602] {
             write(KEY.as_bytes(), mode);
             let expected = format!(
                 "{shown}: other users can read the secret in it, or change it (mode {mode:04o}): \

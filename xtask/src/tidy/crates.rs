@@ -11,11 +11,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("codec", &["types"]),
     ("proto", &[]),
     ("probes", &[]),
+    ("secret-file", &["types"]),
     ("tls", &["types"]),
     ("http", &["types", "tls"]),
     ("wire-protocol", &["types"]),
     ("controller-client", &["types", "proto", "tls"]),
-    ("identity", &["types", "tls", "http", "controller-client"]),
+    ("identity", &["types", "secret-file", "tls", "http", "controller-client"]),
     ("connection-pool", &["types", "probes"]),
     ("segment-client", &["types", "tls", "wire-protocol", "controller-client", "connection-pool"]),
     (
@@ -48,7 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("server-core", &["types", "proto", "wire-protocol"]),
-    ("server", &["types", "proto", "tls", "http", "wire-protocol", "server-core"]),
+    ("server", &["types", "proto", "secret-file", "tls", "http", "wire-protocol", "server-core"]),
     (
         "client-factory",
         &[
@@ -70,6 +71,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "types",
+            "secret-file",
             "wire-protocol",
             "controller-client",
             "connection-pool",

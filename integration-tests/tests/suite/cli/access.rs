@@ -43,11 +43,11 @@ async fn passwords_and_tokens_come_from_files_that_only_their_owner_may_read() {
     assert!(run(&["--token-file", &wrong], 6).contains("Unauthenticated"));
     assert!(run(&[], 6).contains("help: give --user and --password-file"));
 
-    let open = file("open", PASSWORD, 0o640);
+    let open = file("open", PASSWORD, 0o644);
     let shown = run(&["--user", "ann", "--password-file", &open], 2);
-    assert!(shown.contains("(mode 0640): `chmod 600"), "{shown}");
+    assert!(shown.contains("(mode 0644): `chmod 600"), "{shown}");
     let shown = run(&["--token-file", &open], 2);
-    assert!(shown.contains("(mode 0640)"), "{shown}");
+    assert!(shown.contains("(mode 0644)"), "{shown}");
     let empty = file("empty", "\ncanary", 0o600);
     assert!(run(&["--token-file", &empty], 2).contains("the first line of"));
     assert!(run(&["--token-file", "/no/such/file"], 2).contains("cannot be read"));
