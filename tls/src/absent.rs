@@ -50,6 +50,7 @@ impl TlsConnector {
 }
 
 fn absent() -> TlsError {
-    let detail = "this program is built without TLS; build it with the feature tls-ring of the SDK";
+    let detail = "this program is built without TLS; build it with the feature tls-ring or \
+                  tls-aws-lc of the SDK";
     TlsError::of(ErrorKind::Unsupported, detail).with_problem(TlsProblem::NotBuilt)
 }

@@ -13,9 +13,10 @@
 //! what is wrong with the peer or with a file. [`PlainStream`] finds out that the peer of a
 //! connection without TLS speaks TLS only.
 //!
-//! The feature `tls-ring` chooses the provider of cryptography, which is passed to the TLS library
-//! explicitly and never installed for the process. Without it the crate has the same items, and a
-//! connection with TLS is an error.
+//! The features `tls-ring` and `tls-aws-lc` choose the provider of cryptography, ring or aws-lc-rs,
+//! which is passed to the TLS library explicitly and never installed for the process. With both it
+//! is aws-lc-rs. Without either the crate has the same items, and a connection with TLS is an
+//! error.
 //!
 //! Deliberately absent: types of the TLS library in public signatures.
 
