@@ -1,13 +1,13 @@
 //! Bodies of requests: `application/x-www-form-urlencoded`.
 
-use percent_encoding::percent_encode_byte;
+use form_urlencoded::byte_serialize;
 use secrecy::{SecretString, zeroize::Zeroizing};
 
 /// Encodes a text. The result has its whole capacity from the start, so that no part of a secret is
 /// left in memory that it has outgrown.
 pub(crate) fn encode(text: &str) -> Zeroizing<String> {
     let mut encoded = Zeroizing::new(String::with_capacity(3 * text.len()));
-    push(text, &mut encoded);
+    encoded.extend(byte_serialize(text.as_bytes()));
     encoded
 }
 
@@ -20,24 +20,11 @@ pub(crate) fn form(fields: &[(&str, &str)]) -> SecretString {
         if !body.is_empty() {
             body.push('&');
         }
-        push(name, &mut body);
+        body.extend(byte_serialize(name.as_bytes()));
         body.push('=');
-        push(value, &mut body);
+        body.extend(byte_serialize(value.as_bytes()));
     }
     SecretString::from(body.as_str())
-}
-
-/// Leaves the characters that the form of the URL standard, and Java, leaves.
-fn push(text: &str, encoded: &mut String) {
-    for byte in text.bytes() {
-        match byte {
-            b' ' => encoded.push('+'),
-            byte if byte.is_ascii_alphanumeric() || b"*-._".contains(&byte) => {
-                encoded.push(char::from(byte));
-            }
-            byte => encoded.push_str(percent_encode_byte(byte)),
-        }
-    }
 }
 
 #[cfg(test)]
