@@ -125,6 +125,9 @@ pub(crate) fn without(url: &str, in_environment: &[&str]) -> String {
     if left.is_empty() { address.to_owned() } else { format!("{address}?{}", left.join("&")) }
 }
 
+/// The setting that decides on TLS whatever the scheme says.
+const TLS_TO_CONTROLLER: &str = "tls_to_controller";
+
 /// Controllers, and whether TLS leads to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -140,15 +143,23 @@ impl Target {
         let uri: ControllerUri = address
             .parse()
             .map_err(|error| format!("it is not the address of a cluster: {error}"))?;
-        let last =
-            query.split('&').filter_map(|pair| pair.strip_prefix("tls_to_controller=")).next_back();
+        let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        if pairs.clone().any(|(name, value)| {
+            name.contains('%') || (name == TLS_TO_CONTROLLER && value.contains('%'))
+        }) {
+            return Err(format!(
+                "the names of its settings, and the value of {TLS_TO_CONTROLLER}, must be written \
+                 without %"
+            ));
+        }
+        let last = pairs.rfind(|(name, _)| *name == TLS_TO_CONTROLLER).map(|(_, value)| value);
         Ok(Self::new(&uri, last.unwrap_or_default()))
     }
 
     /// What all settings together mean.
     pub(crate) fn of_config(config: &ClientConfig) -> Self {
         let settings = config.settings();
-        let tls = settings.iter().find(|setting| setting.name == "tls_to_controller");
+        let tls = settings.iter().find(|setting| setting.name == TLS_TO_CONTROLLER);
         Self::new(config.uri(), tls.map(|setting| setting.value.as_str()).unwrap_or_default())
     }
 
@@ -318,6 +329,10 @@ mod tests {
             assert!(!covers(of, other), "{of} {other}");
         }
         assert!(Target::of_url("http://a:1").is_err());
+        // It would be on for a client, and not for who looks at the text.
+        assert!(Target::of_url("tcp://a:1?tls_to_controller=%6fn").is_err());
+        assert!(Target::of_url("tcp://a:1?tls%5fto_controller=on").is_err());
+        assert!(Target::of_url("tcp://a:1?trust_store=%20").is_ok());
     }
 
     #[test]
