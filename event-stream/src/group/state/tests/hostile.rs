@@ -91,7 +91,7 @@ fn changed(before: &Table, after: &Table) -> Vec<(Bytes, Option<Bytes>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     /// A client that follows harmed entries has the state of one that reads all of them, or notices
     /// that there is none; and what it stores then is a state that can be read.
