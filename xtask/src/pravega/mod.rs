@@ -118,7 +118,7 @@ const SECURED: [(&str, (Accounts, Tls), &[&str]); 3] = [
     (
         "secured",
         (Accounts::On, Tls::On),
-        &["secured::accounts", "secured::tls", "secured::data", "secured::java"],
+        &["secured::accounts", "secured::tls", "secured::data", "secured::jvm"],
     ),
 ];
 

@@ -4,7 +4,7 @@
 mod accounts;
 mod data;
 mod expired_tokens;
-mod java;
+mod jvm;
 mod tls;
 
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
