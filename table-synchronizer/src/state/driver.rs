@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use pravega_sdk_segment_client::runtime::{random_bits, rng};
+use pravega_sdk_segment_client::{
+    machine::delay,
+    runtime::{random_bits, rng},
+};
 use pravega_sdk_types::{ErrorKind, Offset, Outcome};
 use tokio::time::sleep;
 
@@ -309,17 +312,34 @@ impl<S: SharedState, C: StateSerializer<S>> Driver<S, C> {
         if error.kind() != ErrorKind::ConditionFailed && !*in_doubt {
             return Err(error.into());
         }
-        self.fetch().await.map_err(|fetching| {
-            if *in_doubt { fetching.with_outcome(Outcome::Unknown) } else { fetching }
-        })?;
-        if self.replica.state().is_some() {
-            return Ok(false);
-        }
-        if *in_doubt {
-            return Err(error.into());
+        // A store refuses a write at the place of one that is not durable yet, and shows that one
+        // only then. The caller limits the time.
+        let (mut random, mut looks) = (random_bits(rng(None)), 0);
+        loop {
+            let has_entries = self.look(&oldest).await.map_err(|looking| {
+                if *in_doubt { looking.with_outcome(Outcome::Unknown) } else { looking }
+            })?;
+            if self.replica.state().is_some() {
+                return Ok(false);
+            }
+            if *in_doubt {
+                return Err(error.into());
+            }
+            if has_entries {
+                break;
+            }
+            looks += 1;
+            sleep(delay(&self.config.backoff, looks, &mut random)).await;
         }
         let detail = "the stream has entries, and none of them is an initial state";
         Err(StateError::new(ErrorKind::ConditionFailed, Outcome::NotApplied, detail))
+    }
+
+    /// Reads all entries. Returns true if there were any before.
+    async fn look(&mut self, oldest: &Revision) -> Result<bool, StateError> {
+        let has_entries = self.stream.latest_revision().await? != *oldest;
+        self.fetch().await?;
+        Ok(has_entries)
     }
 
     /// Sets the mark to the revision before a compaction, and truncates up to the mark before. So

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pravega_sdk_client_factory::ClientFactory;
+use pravega_sdk_controller_client::Creation;
 use pravega_sdk_integration_tests::harness::{
     factory,
     frames::{ConnectionNumber, Fate, Frame, FrameProxy, Sender},
@@ -230,4 +231,35 @@ async fn a_call_ends_when_its_time_is_over_and_reports_what_may_have_been_writte
     story.log.fetch().await.unwrap();
     let found = lines_of(&story.log).to_vec();
     assert_eq!(story.all().await, found);
+}
+
+/// A store checks a condition against what is not durable yet, which it shows to nobody.
+#[tokio::test]
+async fn a_refused_initial_state_waits_for_the_one_that_is_not_shown_yet() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 1).await;
+    let rule = |frame: &Frame| match &frame.command {
+        WireCommand::ConditionalAppend(append) if frame.sender == Sender::Client => {
+            let refused = ConditionalAppend { expected_offset: 1 << 20, ..append.clone() };
+            Fate::Replace(Box::new(refused.into()))
+        }
+        _ => Fate::Forward,
+    };
+    let proxy = FrameProxy::start(store_of(&factory, &stream).await, rule).await;
+    let context = through(&factory, proxy.address());
+    let mut log = open_log_with(context, &stream, StateConfig::default()).await;
+    let initializing = tokio::spawn(async move {
+        let creation = log.initialize(vec!["late".to_owned()]).await;
+        (creation, log)
+    });
+    let is_refusal =
+        |frame: &Frame| matches!(frame.command, WireCommand::ConditionalCheckFailed(_));
+    proxy.wait_for("the refusal", is_refusal).await;
+    // It has looked, and found nothing.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut other = open_log(&factory, &stream).await;
+    other.initialize(vec!["first".to_owned()]).await.unwrap();
+    let (creation, log) = initializing.await.unwrap();
+    assert_eq!(creation.unwrap(), Creation::AlreadyExisted);
+    assert_eq!(lines_of(&log), ["first"]);
 }
