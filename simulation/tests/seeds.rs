@@ -176,8 +176,8 @@ fn assert_caught(bug: SeededBug, run: impl Fn(u64) -> Report) {
 
 #[test]
 fn every_seeded_bug_is_caught() {
-    // Two cuts in one segment that is truncated between them are rare among all seeds. So are tokens
-    // that are refused, as readers renew theirs before: connections.rs has that bug.
+    // Two cuts in one segment that is truncated between them are rare among all seeds. So are
+    // tokens that are refused, as readers renew theirs before: connections.rs has that bug.
     let rare = [SeededBug::CountsTruncated, SeededBug::RefusesOneRead];
     let needs_a_kind = |bug: &SeededBug| rare.contains(bug);
     let all = SeededBug::ALL.into_iter().chain(SeededBug::APPENDING);

@@ -233,7 +233,7 @@ async fn a_call_ends_when_its_time_is_over_and_reports_what_may_have_been_writte
     assert_eq!(story.all().await, found);
 }
 
-/// A store checks a condition against what is not durable yet, which it shows to nobody.
+/// A store checks a condition against what is not durable yet, and what it does not show.
 #[tokio::test]
 async fn a_refused_initial_state_waits_for_the_one_that_is_not_shown_yet() {
     let factory = factory().await;
