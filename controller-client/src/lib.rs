@@ -37,6 +37,8 @@ mod endpoint_cache;
 mod error;
 mod grpc;
 mod home;
+#[doc(hidden)]
+pub mod jwt;
 pub mod listing;
 mod machine;
 mod model;

@@ -2,12 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use base64::{
-    Engine as _,
-    alphabet::{STANDARD, URL_SAFE},
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
 use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::jwt;
 
 /// A credential for a segment store. Empty without authorization.
 #[derive(Clone)]
@@ -47,14 +44,8 @@ impl DelegationToken {
     /// The signature is not checked; the segment store does that.
     #[must_use]
     pub fn claims(&self) -> Option<TokenClaims> {
-        let mut parts = self.expose().split('.');
-        let (Some(_), Some(body), Some(_), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return None;
-        };
-        let body = decode_base64(body)?;
-        let claims: serde_json::Value = serde_json::from_slice(&body).ok()?;
+        let claims: serde_json::Value =
+            serde_json::from_slice(&jwt::payload(self.expose())?).ok()?;
         let seconds = |name| claims.get(name).and_then(serde_json::Value::as_u64);
         Some(TokenClaims { issued_at: seconds("iat"), expires_at: seconds("exp")? })
     }
@@ -81,17 +72,6 @@ impl fmt::Debug for DelegationToken {
             "DelegationToken([REDACTED])"
         })
     }
-}
-
-/// Java decodes the plain alphabet; tokens of other issuers use the one for URLs. Padding is
-/// optional.
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let lenient = GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true);
-    [URL_SAFE, STANDARD]
-        .iter()
-        .find_map(|alphabet| GeneralPurpose::new(alphabet, lenient).decode(text).ok())
 }
 
 #[cfg(test)]

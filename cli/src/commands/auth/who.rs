@@ -3,11 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use base64::{
-    Engine as _,
-    alphabet::{STANDARD, URL_SAFE},
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
+use pravega_sdk::controller_client::jwt;
 use serde_json::Value;
 
 /// What can be read of credentials; never a secret.
@@ -25,7 +21,7 @@ impl Who {
         let (method, token) = header.split_once(' ').unwrap_or((header, ""));
         let mut who = Self { method: method.to_owned(), ..Self::default() };
         if method == "Basic" {
-            let text = decode(token).and_then(|bytes| String::from_utf8(bytes).ok());
+            let text = jwt::decode_base64(token).and_then(|bytes| String::from_utf8(bytes).ok());
             who.user = text.and_then(|text| Some(text.split_once(':')?.0.to_owned()));
         } else if let Some(claims) = claims(token) {
             let text = |name: &str| claims.get(name)?.as_str().map(str::to_owned);
@@ -65,27 +61,15 @@ fn seconds(value: &Value) -> Option<u64> {
 
 /// The claims of a JWT; `None` if it is something else.
 fn claims(token: &str) -> Option<Value> {
-    let mut parts = token.split('.');
-    let (Some(_), Some(body), Some(_), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return None;
-    };
-    serde_json::from_slice(&decode(body)?).ok()
-}
-
-fn decode(text: &str) -> Option<Vec<u8>> {
-    let lenient = GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true);
-    [URL_SAFE, STANDARD]
-        .iter()
-        .find_map(|alphabet| GeneralPurpose::new(alphabet, lenient).decode(text).ok())
+    serde_json::from_slice(&jwt::payload(token)?).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+    use base64::{
+        Engine as _,
+        prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+    };
 
     use super::*;
 
