@@ -6,8 +6,10 @@ use std::{
     io,
     num::NonZero,
     ops::Range,
-    os::unix::fs::FileExt as _,
-    sync::{Arc, Mutex, MutexGuard},
+    os::unix::fs::{FileExt as _, MetadataExt as _},
+    sync::{Arc, Mutex, MutexGuard, Weak},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -18,6 +20,12 @@ use crate::{
     limits::log_files,
     locks::lock,
 };
+
+/// The bytes of a removed file that are freed at once, and the pause before the next ones.
+const FREED_AT_ONCE: u64 = 4 << 20;
+const PAUSE: Duration = Duration::from_millis(2);
+/// How long a removed file waits for those that read it.
+const READERS: Duration = Duration::from_secs(1);
 
 /// Has the system read a range of a file, if it can be asked to.
 #[cfg(target_os = "linux")]
@@ -40,6 +48,11 @@ pub(crate) struct Files {
 #[derive(Debug, Default)]
 struct Open {
     files: HashMap<String, Arc<File>>,
+    /// Files that are not kept open, and are as long as a thread uses them: a name has one open
+    /// file, so it is known whether a file without its name is in use.
+    used: HashMap<String, Weak<File>>,
+    /// How often a name was taken from its file.
+    unnamed: u64,
     /// The two log files that were written last, the last one first: that of the commits, and the
     /// next one, which has zeros before it has frames. They stay open: a commit must not fail for
     /// want of descriptors.
@@ -47,12 +60,27 @@ struct Open {
 }
 
 impl Open {
+    fn find(&self, name: &str) -> Option<Arc<File>> {
+        let used = || self.used.get(name).and_then(Weak::upgrade);
+        self.files.get(name).cloned().or_else(used)
+    }
+
+    /// The name is no longer that of its file, which is returned if it is open.
+    fn forget(&mut self, name: &str) -> Option<Arc<File>> {
+        self.unnamed += 1;
+        let used = self.used.remove(name).and_then(|file| file.upgrade());
+        self.files.remove(name).or(used)
+    }
+
     fn keep(&mut self, name: &str, file: &Arc<File>, most: usize) {
         if self.files.len() >= most {
-            // Those in use stay open by their users.
             let is_written =
                 |name: &String| self.written.iter().flatten().any(|written| written == name);
-            self.files.retain(|name, _| is_written(name));
+            self.used.retain(|_, file| file.strong_count() > 0);
+            // Those in use stay open by their users.
+            for (name, file) in self.files.extract_if(|name, _| !is_written(name)) {
+                self.used.insert(name, Arc::downgrade(&file));
+            }
         }
         self.files.insert(name.to_owned(), Arc::clone(file));
     }
@@ -71,6 +99,33 @@ impl Open {
     }
 }
 
+/// Frees the bytes of a file without a name, in steps.
+///
+/// To free a long file at once keeps other calls of the file system waiting, syncs among them, for
+/// 10 ms and more.
+fn free(file: Arc<File>) {
+    let (mut shared, until) = (file, Instant::now() + READERS);
+    let file = loop {
+        match Arc::try_unwrap(shared) {
+            Ok(file) => break file,
+            Err(_) if until <= Instant::now() => return,
+            Err(again) => shared = again,
+        }
+        sleep(PAUSE);
+    };
+    // A file that is linked elsewhere too keeps its bytes, and one without metadata is left alone.
+    let Some(mut len) = file.metadata().ok().filter(|it| it.nlink() == 0).map(|it| it.len()) else {
+        return;
+    };
+    while len > FREED_AT_ONCE {
+        len -= FREED_AT_ONCE;
+        if file.set_len(len).is_err() {
+            return;
+        }
+        sleep(PAUSE);
+    }
+}
+
 impl Files {
     /// The files of a folder that belongs to this process.
     pub(crate) fn new(folder: ClaimedFolder) -> Self {
@@ -83,13 +138,26 @@ impl Files {
 
     /// The file with a name. A thread that has it can read it also after it was removed.
     fn file(&self, name: &str) -> io::Result<Arc<File>> {
-        if let Some(file) = self.opened().files.get(name) {
-            return Ok(Arc::clone(file));
+        loop {
+            let unnamed = {
+                let open = self.opened();
+                if let Some(file) = open.find(name) {
+                    return Ok(file);
+                }
+                open.unnamed
+            };
+            // Not under the lock: the disk may be slow.
+            let file = Arc::new(self.folder.open_file(name)?);
+            let mut open = self.opened();
+            if open.unnamed != unnamed {
+                // It may have lost this name.
+                continue;
+            }
+            // Another thread may have opened it meanwhile.
+            let file = open.find(name).unwrap_or(file);
+            open.keep(name, &file, self.most);
+            return Ok(file);
         }
-        // Not under the lock: the disk may be slow.
-        let file = Arc::new(self.folder.open_file(name)?);
-        self.opened().keep(name, &file, self.most);
-        Ok(file)
     }
 }
 
@@ -116,7 +184,7 @@ impl Disk for Files {
     }
 
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.opened().files.remove(name);
+        drop(self.opened().forget(name));
         let file = Arc::new(self.folder.create_file(name)?);
         file.write_all_at(bytes, 0)?;
         file.sync_all()?;
@@ -143,19 +211,31 @@ impl Disk for Files {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.folder.rename(from, to)?;
         let mut open = self.opened();
-        open.files.remove(to);
-        if let Some(file) = open.files.remove(from) {
+        let (replaced, renamed) = (open.forget(to), open.forget(from));
+        if let Some(file) = renamed {
             open.files.insert(to.to_owned(), file);
+        }
+        drop(open);
+        if let Some(replaced) = replaced {
+            free(replaced);
         }
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.opened().files.remove(name);
+        let known = self.opened().find(name);
+        // Without a descriptor it is freed at once.
+        let file = known.or_else(|| self.folder.open_file(name).ok().map(Arc::new));
         match self.folder.remove(name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed?,
         }
+        let opened = self.opened().forget(name);
+        // The one that others may use.
+        if let Some(file) = opened.or(file) {
+            free(file);
+        }
+        Ok(())
     }
 
     fn sync_folder(&self) -> io::Result<()> {
@@ -165,6 +245,8 @@ impl Disk for Files {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path, thread};
+
     use super::*;
     use crate::folder::LockedFolder;
 
@@ -201,5 +283,56 @@ mod tests {
             }
         }
         assert!(files.opened().files.len() <= 3);
+    }
+
+    fn in_folder(folder: &Path, most: usize) -> Files {
+        let claimed = LockedFolder::open(folder).unwrap().claim().unwrap();
+        Files { most, ..Files::new(claimed) }
+    }
+
+    /// Bytes that are freed in several steps.
+    fn long() -> Vec<u8> {
+        vec![7; 2 * usize::try_from(FREED_AT_ONCE).unwrap() + 100]
+    }
+
+    #[test]
+    fn a_long_file_is_freed_in_steps_after_its_name_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = in_folder(folder.path(), 3);
+        files.create("a", &long()).unwrap();
+        let open = File::open(folder.path().join("a")).unwrap();
+        files.remove("a").unwrap();
+        assert_eq!(files.read_at("a", 0, 1).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let left = open.metadata().unwrap().len();
+        assert!((1..=FREED_AT_ONCE).contains(&left), "{left} bytes are freed by the last step");
+        files.remove("a").unwrap();
+    }
+
+    #[test]
+    fn a_removed_file_keeps_its_bytes_as_long_as_a_thread_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = in_folder(folder.path(), 1);
+        files.create("a", &long()).unwrap();
+        let used = files.file("a").unwrap();
+        // It is not kept open any longer, so only its user has it.
+        files.create("b", b"b").unwrap();
+        let reader = thread::spawn(move || {
+            sleep(20 * PAUSE);
+            read_at(&used, 0, u64::MAX)
+        });
+        files.remove("a").unwrap();
+        assert_eq!(reader.join().unwrap().unwrap(), long());
+    }
+
+    #[test]
+    fn a_removed_file_that_has_another_name_keeps_its_bytes_under_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = in_folder(folder.path(), 3);
+        files.create("a", &long()).unwrap();
+        let elsewhere = tempfile::tempdir_in(folder.path().parent().unwrap()).unwrap();
+        let elsewhere = elsewhere.path().join("copy");
+        fs::hard_link(folder.path().join("a"), &elsewhere).unwrap();
+        files.remove("a").unwrap();
+        assert_eq!(fs::read(elsewhere).unwrap(), long());
     }
 }
