@@ -238,7 +238,13 @@ impl<'a> Damaged<'a> {
     }
 
     fn read_log(&mut self, number: FileNumber, has_state: bool, mark: Option<Mark>) {
-        let Some(head) = self.head(number) else { return };
+        let Some(head) = self.head(number) else {
+            let is_used = |mark: &Mark| mark.end.file == number && mark.end.at > HEAD_LEN as u64;
+            if let Some(Mark { end, .. }) = mark.filter(is_used) {
+                self.lost_unless_noted(number, format!("bytes up to {} of it were synced", end.at));
+            }
+            return;
+        };
         let (mut end, mut first) = (HEAD_LEN as u64, true);
         self.scan(head, |damaged, step| match step {
             Scanned::Frame(at, records) => {
