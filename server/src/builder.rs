@@ -146,9 +146,9 @@ impl ServerBuilder {
     /// that take space are refused; reads, truncations and deletions still work. Space that is not
     /// used any longer comes back within seconds.
     ///
-    /// A part of it is kept free for moving what is still read: 4 MiB, and two and a half log files
-    /// of a sixteenth of the limit each, which have 1 to 64 MiB. The server warns when four fifths
-    /// of the rest are used.
+    /// A part of it is kept free for moving what is still read: 4 MiB, and three and a half log
+    /// files of a sixteenth of the limit each, which have 1 to 64 MiB. The server warns when four
+    /// fifths of the rest are used.
     #[must_use]
     pub fn with_disk_limit(mut self, bytes: u64) -> Self {
         self.disk_limit = Some(bytes);
@@ -354,8 +354,8 @@ impl ServerBuilder {
             ahead: usual.ahead.min(file_len / 4),
             ..usual
         };
-        // For one file that is moved to, one that is written, runs and a checkpoint.
-        let reserve = 2 * file_len + file_len / 2 + SPARE;
+        // For one file that is moved to, one that is written, the next one, runs and a checkpoint.
+        let reserve = 3 * file_len + file_len / 2 + SPARE;
         let space = SpaceSettings { limit, reserve };
         Configure { writer, checkpoints: CheckpointSettings::new(folder), space }
     }
@@ -399,7 +399,7 @@ mod tests {
     #[test]
     fn the_part_of_a_limited_folder_that_is_kept_free_is_the_one_that_is_documented() {
         const MIB: u64 = 1 << 20;
-        for (limit, reserve) in [(32, 9), (200, 35), (1024, 164), (4096, 164)] {
+        for (limit, reserve) in [(32, 11), (200, 47), (1024, 228), (4096, 228)] {
             let builder = ServerBuilder::default().with_disk_limit(limit * MIB);
             let space = builder.log_configuration(None).space;
             assert_eq!((space.limit, space.reserve / MIB), (Some(limit * MIB), reserve));

@@ -8,8 +8,12 @@
 //!
 //! A commit within the zeros changes no length, which makes its sync short, and cannot find the
 //! disk full. The zeros of one slice and a frame never have a byte in common: a frame that is
-//! longer than the zeros before the slice waits for it. A sync of a frame also writes the zeros of
-//! a slice that are not durable yet, so slices are short.
+//! longer than the zeros before the slice waits for it.
+//!
+//! A sync of a frame also writes the zeros of a slice in the same file that are not durable yet,
+//! and waits for the file system to note the new length. So slices are short, and a file that is
+//! written fast has none beside its commits: all its zeros are written while the file before it is
+//! filled, at the pace of that.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -94,19 +98,21 @@ impl Ahead {
             State::Full { .. } | State::Ready => {}
         }
         self.ends.retain(|file, _| *file >= end.file);
-        let mut ends = [Some(end), next].into_iter().flatten();
-        let extend = ends.find_map(|end| self.slice(end, file_len))?;
+        let in_next = self.kept.max(share_of_next(end.at, file_len));
+        let wanted = [Some((end, self.kept)), next.map(|next| (next, in_next))];
+        let mut wanted = wanted.into_iter().flatten();
+        let extend = wanted.find_map(|(end, zeros)| self.slice(end, zeros, file_len))?;
         self.state = State::UnderWay(extend);
         Some(extend)
     }
 
-    /// The next slice after an end, if few zeros are left there.
-    fn slice(&self, end: Place, file_len: u64) -> Option<Extend> {
+    /// The next slice after an end, if fewer zeros than wanted are left there.
+    fn slice(&self, end: Place, wanted: u64, file_len: u64) -> Option<Extend> {
         let (left, slice) = (self.left(Some(end)), self.kept.div_ceil(SLICES));
         let from = Place { at: end.at.saturating_add(left), ..end };
         // A file ends after this length.
         let to = from.at.saturating_add(slice).min(file_len);
-        let is_enough = left.saturating_add(slice) > self.kept || to <= from.at;
+        let is_enough = left.saturating_add(slice) > wanted || to <= from.at;
         (!is_enough).then_some(Extend { from, to })
     }
 
@@ -145,6 +151,23 @@ impl Ahead {
     }
 }
 
+/// How full a file is when the next one is prepared, and how full when the next one has all its
+/// zeros, in eighths.
+const NEXT_BEGINS: u64 = 2;
+const NEXT_IS_READY: u64 = 7;
+
+/// The length of a file from which the next one is prepared.
+pub(super) fn next_begins(file_len: u64) -> u64 {
+    file_len / 8 * NEXT_BEGINS
+}
+
+/// The zeros of the next file, once a file is filled up to an offset.
+fn share_of_next(at: u64, file_len: u64) -> u64 {
+    let filled = u128::from(at.saturating_sub(next_begins(file_len)));
+    let until = u128::from(file_len / 8 * (NEXT_IS_READY - NEXT_BEGINS)).max(1);
+    u64::try_from(u128::from(file_len) * filled / until).unwrap_or(u64::MAX).min(file_len)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{super::ids::FileNumber, *};
@@ -181,12 +204,12 @@ mod tests {
         let mut ahead = Ahead::new(80);
         let next = Place { file: FILE.next(), at: 64 };
         let mut poll = |end| ahead.poll(Duration::ZERO, end, Some(next), 1000);
-        let in_file = poll(at(900)).unwrap();
-        assert_eq!(in_file.from, at(900), "the file that is written comes first");
+        let in_file = poll(at(200)).unwrap();
+        assert_eq!(in_file.from, at(200), "the file that is written comes first");
         let mut files = Vec::new();
         loop {
             ahead.handle(&Extended::Done);
-            let Some(extend) = ahead.poll(Duration::ZERO, at(900), Some(next), 1000) else { break };
+            let Some(extend) = ahead.poll(Duration::ZERO, at(200), Some(next), 1000) else { break };
             files.push(extend.from.file);
         }
         assert_eq!(files, [[FILE; 7].as_slice(), &[FILE.next(); 8]].concat());
@@ -195,7 +218,30 @@ mod tests {
         // What becomes of the file before it does not matter any longer.
         let extend = ahead.poll(Duration::ZERO, end, None, 1000).unwrap();
         assert_eq!((extend.from.file, extend.from.at), (FILE.next(), 144));
-        assert_eq!(ahead.left(Some(at(900))), 0);
+        assert_eq!(ahead.left(Some(at(200))), 0);
+    }
+
+    #[test]
+    fn a_file_that_follows_another_has_all_its_zeros_before_its_first_frame() {
+        let mut ahead = Ahead::new(80);
+        let next = Place { file: FILE.next(), at: 64 };
+        let (mut slices, mut most) = (0, 0);
+        for end in next_begins(1000)..1000 {
+            let mut at_once = 0;
+            while let Some(slice) = ahead.poll(Duration::ZERO, at(end), Some(next), 1000) {
+                at_once += u64::from(slice.from.file == next.file);
+                ahead.handle(&Extended::Done);
+            }
+            slices += at_once;
+            most = most.max(at_once);
+            assert!(end < 890 || ahead.left(Some(next)) == 936, "at {end} of the file before");
+        }
+        assert_eq!(slices, 94, "each byte once");
+        assert!(most <= 8, "{most} slices at once: not at the pace of the file before");
+        for end in 64..1000 {
+            let here = Place { at: end, ..next };
+            assert_eq!(ahead.poll(Duration::ZERO, here, None, 1000), None, "beside frames");
+        }
     }
 
     #[test]

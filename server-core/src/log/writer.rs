@@ -19,7 +19,7 @@ use std::{collections::VecDeque, fmt, mem, time::Duration};
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    ahead::{Ahead, Extend, Extended},
+    ahead::{Ahead, Extend, Extended, next_begins},
     effect::{Effect, MarkSync, Outcome},
     frame::{Closed, FRAME_HEAD_LEN, FileChange, FrameBuilder, LogRecord, MAX_BODY, TooLong},
     head::{FileHead, FileKind, HEAD_LEN},
@@ -331,8 +331,7 @@ impl LogWriter {
     /// The head of the file to create next: its head and its name must be durable before
     /// [`handle_prepared`](Self::handle_prepared). `None` if it is not needed yet.
     pub fn poll_prepare(&mut self, random: u64) -> Option<FileHead> {
-        let is_long =
-            |file: &CurrentFile| file.len >= self.settings.file_len - self.settings.file_len / 4;
+        let is_long = |file: &CurrentFile| file.len >= next_begins(self.settings.file_len);
         let is_due = self.ends == FileEnds::Now || self.current.as_ref().is_none_or(is_long);
         if self.next != NextFile::Missing || !is_due {
             return None;

@@ -19,7 +19,7 @@ fn lives(seed: u64) {
         let fault = match random.u8(..4) {
             0 | 1 => Fault::Crash(part),
             2 => Fault::Error(part),
-            _ => Fault::NoSpace(random.usize(1..4), part),
+            _ => Fault::NoSpace(random.usize(1..12), part),
         };
         let call = random.usize(1..120);
         match Log::open(disk.failing_at(call, fault), random.u64(..)) {

@@ -34,13 +34,20 @@ fn a_compaction_is_given_up_after_a_refusal_as_what_it_judged_may_be_back() {
         storage.run(5);
     }
     // Also for zeros and the next file, so that a commit is among those that fail.
-    let fault = Fault::NoSpace(4, Part::Nothing);
-    storage.kept.log.disk = std::mem::take(&mut storage.kept.log.disk).failing_at(1, fault);
+    let fault = Fault::NoSpace(usize::MAX, Part::Nothing);
+    let from_call = |storage: &mut Storage, call| {
+        let disk = std::mem::take(&mut storage.kept.log.disk);
+        storage.kept.log.disk = disk.failing_at(call, fault);
+    };
+    from_call(&mut storage, 1);
     let refusals = storage.kept.log.refusals;
     while storage.kept.log.refusals == refusals {
         storage.submit();
         storage.step();
+        storage.kept.log.prepare();
+        storage.kept.log.extend();
     }
+    from_call(&mut storage, usize::MAX);
     let mut compaction = storage.kept.compaction.take().expect("a compaction");
     assert_eq!(compaction.poll(), CompactionStep::GivenUp);
     storage.kept.remove_leftovers(&compaction.leftovers());
