@@ -21,7 +21,10 @@ use super::{
     state::{Catalog, Group},
     stream::Subscriber,
 };
-use crate::store::Step;
+use crate::{
+    access::{Operation, Resource},
+    store::Step,
+};
 
 /// The most cuts of a group. A request for more is a mistake.
 const MAX_STREAMS: usize = 20_000;
@@ -52,8 +55,10 @@ impl Catalog {
         }
         check_streams(&config)?;
         // The Java server retries forever if a subscribed stream is missing. This one fails at
-        // once.
-        if (config.retention_type != 0 && !self.knows_streams(&config)) || !self.knows_cuts(&config)
+        // once. A stream that the client may not read is as one that is missing.
+        if !may_read_streams(&config, step)
+            || (config.retention_type != 0 && !self.knows_streams(&config))
+            || !self.knows_cuts(&config)
         {
             return refused(Status::Failure);
         }
@@ -97,7 +102,7 @@ impl Catalog {
             return answer(Status::InvalidConfig, config.generation);
         }
         check_streams(&config)?;
-        if !self.knows_cuts(&config) {
+        if !may_read_streams(&config, step) || !self.knows_cuts(&config) {
             return answer(Status::InvalidConfig, config.generation);
         }
         let config = ReaderGroupConfiguration { generation: config.generation + 1, ..config };
@@ -257,6 +262,21 @@ fn check_streams(config: &ReaderGroupConfiguration) -> CallResult<()> {
         return Err(CallError::Invalid("a stream of the group has no valid name".to_owned()));
     }
     Ok(())
+}
+
+/// Returns true if the client may read each stream that it makes the group hold up, or of which it
+/// names segments. The truncation of a stream waits for the groups that subscribe to it, so with a
+/// right on its own scope alone, a client would keep all that others write for ever.
+fn may_read_streams(config: &ReaderGroupConfiguration, step: &Step<'_>) -> bool {
+    let Some(client) = step.client else { return true };
+    let is_subscribed = config.retention_type != 0;
+    let begins = config.starting_stream_cuts.iter().map(|cut| (cut, is_subscribed));
+    let ends = config.ending_stream_cuts.iter().map(|cut| (cut, false));
+    let named = begins.chain(ends).filter(|(cut, subscribed)| *subscribed || !cut.cut.is_empty());
+    named.filter_map(|(cut, _)| cut.stream_info.as_ref()).all(|info| {
+        let stream = Resource::of_stream(&info.scope, &info.stream);
+        client.rules().may(Operation::Read, &stream)
+    })
 }
 
 fn same_id(one: &str, other: &str) -> bool {

@@ -1,10 +1,18 @@
 //! Writers' times, reader groups and their subscriptions.
 
+use std::sync::Arc;
+
 use pravega_sdk_proto::{
     ReaderGroupConfiguration, ReaderGroupInfo, StreamCut, SubscriberStreamCut,
+    create_reader_group_response::Status, update_reader_group_response,
 };
 
-use super::{GROUP_ID, check_each_state, cut, group, info};
+use super::{GROUP_ID, check_each_state, cut, group, info, machine_in};
+use crate::{
+    access::{Admission, Rules},
+    machine::Machine,
+    tests::at,
+};
 
 #[test]
 fn a_writer_notes_its_time() {
@@ -193,4 +201,86 @@ fn a_cut_of_a_subscriber_that_is_not_known_is_refused() {
             catalog.update_subscriber(request, step)
         },
     );
+}
+
+/// What a client with some rules may do.
+fn admission(rules: &str) -> Admission {
+    let (rules, skipped) = Rules::parse(rules);
+    assert_eq!(skipped, Vec::<String>::new());
+    Admission::new(Arc::new(rules))
+}
+
+/// A group in a scope of the client's own, which does not subscribe to its stream in another one.
+fn own_group(name: &str) -> ReaderGroupConfiguration {
+    let (scope, reader_group_name) = ("mine".to_owned(), name.to_owned());
+    ReaderGroupConfiguration { scope, reader_group_name, retention_type: 0, ..group() }
+}
+
+fn with_cut(config: ReaderGroupConfiguration) -> [ReaderGroupConfiguration; 2] {
+    let stream_cut = StreamCut { stream_info: Some(info()), cut: cut(&[(0, 0), (1, 0)]) };
+    [
+        ReaderGroupConfiguration {
+            starting_stream_cuts: vec![stream_cut.clone()],
+            ..config.clone()
+        },
+        ReaderGroupConfiguration { ending_stream_cuts: vec![stream_cut], ..config },
+    ]
+}
+
+fn machine_with_own_scope() -> Machine {
+    let mut machine = machine_in("open");
+    let (catalog, mut step) = machine.call(at(6));
+    catalog.create_scope("mine", &mut step).unwrap();
+    machine
+}
+
+const MINE: &str = "prn::/scope:mine,READ_UPDATE;prn::/scope:mine/*,READ_UPDATE;prn::/scope:s,READ";
+
+#[test]
+fn a_group_holds_up_no_stream_that_its_client_may_not_read() {
+    let mut machine = machine_with_own_scope();
+    let mine = admission(MINE);
+    let subscribed = [1, 2].map(|retention_type| ReaderGroupConfiguration {
+        retention_type,
+        ..own_group("subscribed")
+    });
+    for config in subscribed.into_iter().chain(with_cut(own_group("cut"))) {
+        for may_read in [false, true] {
+            let rules = format!("{MINE};prn::/scope:s/stream:t,READ");
+            let reader = admission(&rules);
+            let client = if may_read { &reader } else { &mine };
+            let (catalog, mut step) = machine.call_by(Some(client), at(9));
+            let created = catalog.create_group(config.clone(), &mut step).unwrap().status();
+            let expected = if may_read { Status::Success } else { Status::Failure };
+            assert_eq!(created, expected, "{config:?}");
+            let holds = may_read && config.retention_type != 0;
+            assert_eq!(catalog.subscribers(&info()).subscribers.len(), usize::from(holds));
+            let info = ReaderGroupInfo {
+                scope: "mine".to_owned(),
+                reader_group: config.reader_group_name.clone(),
+                reader_group_id: GROUP_ID.to_string(),
+                generation: 0,
+            };
+            catalog.delete_group(&info, &mut step).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_group_that_is_updated_holds_up_no_stream_that_its_client_may_not_read() {
+    use update_reader_group_response::Status;
+    let mut machine = machine_with_own_scope();
+    let mine = admission(MINE);
+    let (catalog, mut step) = machine.call_by(Some(&mine), at(9));
+    // The stream is only a name in it.
+    catalog.create_group(own_group("g"), &mut step).unwrap();
+    let subscribed = ReaderGroupConfiguration { retention_type: 1, ..own_group("g") };
+    for config in with_cut(own_group("g")).into_iter().chain([subscribed.clone()]) {
+        let updated = catalog.update_group(config, &mut step).unwrap().status();
+        assert_eq!(updated, Status::InvalidConfig);
+    }
+    assert!(catalog.subscribers(&info()).subscribers.is_empty());
+    let (catalog, mut step) = machine.call(at(9));
+    let updated = catalog.update_group(subscribed, &mut step).unwrap().status();
+    assert_eq!(updated, Status::Success);
 }
