@@ -130,21 +130,30 @@ impl Online {
         const UPDATES: i32 = 2;
         let mut event = SerialReader::new(event);
         match event.i32()? {
-            STATE => self.update(&mut event)?,
+            STATE => self.update(&mut event),
             UPDATES => {
                 while event.remaining() > 0 {
                     let len = usize::try_from(event.i32()?).map_err(|_| Unreadable)?;
                     self.update(&mut SerialReader::new(event.bytes("update", len)?))?;
                 }
+                Ok(())
             }
-            _ => return Err(Unreadable),
+            _ => Err(Unreadable),
         }
-        if self.bytes > MAX_READER_BYTES { Err(Unreadable) } else { Ok(()) }
     }
 
-    fn set(&mut self, readers: BTreeSet<String>) {
-        self.bytes = readers.iter().map(String::len).sum();
-        self.readers = readers;
+    /// Adds a reader; returns true if it was offline. Names are counted one by one, so that an
+    /// event of millions of readers takes no more memory than their bound.
+    fn add(&mut self, reader: &str) -> Result<bool, Unreadable> {
+        if self.readers.contains(reader) {
+            return Ok(false);
+        }
+        self.bytes += reader.len();
+        if self.bytes > MAX_READER_BYTES {
+            return Err(Unreadable);
+        }
+        self.readers.insert(reader.to_owned());
+        Ok(true)
     }
 
     fn update(&mut self, update: &mut SerialReader<'_>) -> Result<(), Unreadable> {
@@ -154,14 +163,10 @@ impl Online {
         const REMOVE_READER: u8 = 3;
         let (kind, revisions) = update.versioned_of_types(&[0])?;
         match kind {
-            NEW_GROUP => self.set(BTreeSet::new()),
-            COMPACTED => self.set(assigned(&mut revisions.require(0)?)?),
+            NEW_GROUP => *self = Self::default(),
+            COMPACTED => *self = Self::assigned(&mut revisions.require(0)?)?,
             ADD_READER => {
-                let reader = revisions.require(0)?.utf()?.into_owned();
-                let len = reader.len();
-                if self.readers.insert(reader) {
-                    self.bytes += len;
-                }
+                self.add(&revisions.require(0)?.utf()?)?;
             }
             REMOVE_READER => {
                 let reader = revisions.require(0)?.utf()?;
@@ -174,27 +179,30 @@ impl Online {
         }
         Ok(())
     }
-}
 
-/// The readers of a compacted state.
-fn assigned(state: &mut SerialReader<'_>) -> Result<BTreeSet<String>, SerialError> {
-    for what in ["configuration", "checkpoints"] {
-        let len = usize::try_from(state.compact_int()?).unwrap_or(usize::MAX);
-        state.bytes(what, len)?;
+    /// The readers of a compacted state.
+    fn assigned(state: &mut SerialReader<'_>) -> Result<Self, Unreadable> {
+        for what in ["configuration", "checkpoints"] {
+            let len = usize::try_from(state.compact_int()?).unwrap_or(usize::MAX);
+            state.bytes(what, len)?;
+        }
+        // The distance of each reader to the tail.
+        state.collection(|entry| entry.utf().and_then(|_| entry.i64()).map(drop))?;
+        // The segments to come, with those that they wait for.
+        state.collection(|entry| {
+            entry.utf()?;
+            entry.collection(|segment| segment.i64().map(drop)).map(drop)
+        })?;
+        let mut online = Self::default();
+        for _ in 0..state.compact_int()? {
+            // A map has each name once; one that has it again and again would take long to read.
+            if !online.add(&state.utf()?)? {
+                return Err(Unreadable);
+            }
+            state.collection(|segment| segment.utf().and_then(|_| segment.i64()).map(drop))?;
+        }
+        Ok(online)
     }
-    // The distance of each reader to the tail.
-    state.collection(|entry| entry.utf().and_then(|_| entry.i64()).map(drop))?;
-    // The segments to come, with those that they wait for.
-    state.collection(|entry| {
-        entry.utf()?;
-        entry.collection(|segment| segment.i64().map(drop)).map(drop)
-    })?;
-    let readers = state.collection(|entry| {
-        let reader = entry.utf()?.into_owned();
-        entry.collection(|segment| segment.utf().and_then(|_| segment.i64()).map(drop))?;
-        Ok(reader)
-    })?;
-    Ok(readers.into_iter().collect())
 }
 
 #[cfg(test)]
@@ -271,6 +279,34 @@ mod tests {
         }
         let mut foreign = BytesMut::from(&[9; 8][..]);
         assert!(Online::default().take(&mut foreign).is_err());
+    }
+
+    /// A compacted state, whose readers have these names and no segments.
+    fn compacted(names: impl IntoIterator<Item = String>) -> Vec<u8> {
+        let (mut readers, mut count) = (Vec::new(), 0_u32);
+        for name in names {
+            readers.extend_from_slice(&(name.len() as u16).to_be_bytes());
+            readers.extend_from_slice(name.as_bytes());
+            readers.push(0);
+            count += 1;
+        }
+        let count = (count | 0xC000_0000).to_be_bytes();
+        [&[0, 0, 0, 0][..], &count, &readers].concat()
+    }
+
+    #[test]
+    fn a_compacted_state_with_too_many_readers_is_not_read_to_its_end() {
+        let read = |state: &[u8]| {
+            let mut state = SerialReader::new(state);
+            let online = Online::assigned(&mut state);
+            (online.ok().map(|Online { readers, bytes }| (readers.len(), bytes)), state.remaining())
+        };
+        let names = |count: u32| (0..count).map(|number| format!("{number:06x}"));
+        assert_eq!(read(&compacted(names(1000))), (Some((1000, 6000)), 0));
+        for bad in [compacted(names(100_000)), compacted(vec![String::new(); 2_000_000])] {
+            let (readers, unread) = read(&bad);
+            assert!(readers.is_none() && unread > bad.len() / 2, "{unread} of {}", bad.len());
+        }
     }
 
     #[test]
