@@ -135,6 +135,9 @@ async fn receive(
             if let Err(ended) = handled.await {
                 return ended;
             }
+            if session.is_admitted() {
+                seat.admit();
+            }
             match decoded {
                 Decoded::All => break,
                 Decoded::More => yield_now().await,
@@ -361,7 +364,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        builder::ServerBuilder, clock::Clock, durable::Durable, outbox::Next, ports::Port,
+        builder::ServerBuilder,
+        clock::Clock,
+        durable::Durable,
+        outbox::Next,
+        ports::{Clients, Port},
         sending::SEND_BYTES,
     };
 
@@ -402,7 +409,7 @@ mod tests {
     /// Serves such a client; returns how many turns another task of the thread had meanwhile.
     async fn turns_beside(bytes: Vec<u8>, reads: usize) -> usize {
         let state = in_memory();
-        let seat = Port::new("test", 1).seat(&CancellationToken::new()).unwrap();
+        let seat = Port::new("test", 1, Clients::Any).seat(&CancellationToken::new()).unwrap();
         let outbox = Arc::new(Outbox::new(state.budget.replies.clone()));
         let mut session = Session::new(state.connect(&outbox), StoreIndex(0));
         let turns = Arc::new(AtomicUsize::new(0));

@@ -254,11 +254,29 @@ impl http_body::Body for Message {
 
 #[cfg(test)]
 mod tests {
-    use pravega_sdk_server_core::record::{Durability, Sequence};
+    use pravega_sdk_proto::{ScopeInfo, controller_service_server::ControllerService as _};
+    use pravega_sdk_server_core::{
+        access::Account,
+        record::{Durability, Sequence},
+    };
     use tokio::sync::watch;
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::{builder::ServerBuilder, clock::Clock, durable::Durable};
+    use crate::{
+        builder::ServerBuilder,
+        clock::Clock,
+        durable::Durable,
+        identity::Identity,
+        ports::{Clients, Port},
+        service::Addresses,
+    };
+
+    fn state() -> Arc<ServerState> {
+        let machine = ServerBuilder::default().machine(Durability::InMemory);
+        let durable = watch::Sender::new(Durable::To(Sequence::default()));
+        Arc::new(ServerState::new(machine, Clock::standing(), durable, None))
+    }
 
     /// A service that never answers.
     #[derive(Clone)]
@@ -295,10 +313,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_has_a_deadline_and_so_has_its_request() {
-        let machine = ServerBuilder::default().machine(Durability::InMemory);
-        let durable = watch::Sender::new(Durable::To(Sequence::default()));
-        let state = Arc::new(ServerState::new(machine, Clock::standing(), durable, None));
-        let calls = Arc::new(Semaphore::new(1));
+        let (state, calls) = (state(), Arc::new(Semaphore::new(1)));
         let account = state.turns.account();
         let guarded = Guarded { inner: Silent, state, calls };
         for (body, deadline) in [
@@ -310,6 +325,28 @@ mod tests {
             let status = response.headers().get("grpc-status").unwrap();
             assert_eq!(status, &(Code::DeadlineExceeded as i32).to_string());
             assert_eq!(begun.elapsed(), deadline);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_of_a_stranger_keeps_no_seat() {
+        let state = state();
+        let ann = vec![Account::new("ann", "pw")];
+        state.set_identity(Identity::open(ann, None, [7; 32]).unwrap());
+        let (scheme, host) = ("tcp", "127.0.0.1".to_owned());
+        let addresses = Addresses { scheme, host, controller: 1, stores: vec![2], rest: None };
+        let service = Service::new(state, addresses);
+        let (port, cut) = (Port::new("test", 1, Clients::Strangers), CancellationToken::new());
+        // Nobody, another password, and the right one.
+        for (header, keeps) in [("", false), ("Basic YW5uOm5v", false), ("Basic YW5uOnB3", true)] {
+            let watch = Watch::new(Some(Arc::new(port.seat(&cut).unwrap())));
+            tokio::time::advance(Duration::from_secs(1)).await;
+            let mut request = tonic::Request::new(ScopeInfo { scope: "s".to_owned() });
+            request.metadata_mut().insert("authorization", header.parse().unwrap());
+            request.extensions_mut().insert(Arc::clone(&watch));
+            let (_call, _) = watch.call();
+            assert_eq!(service.check_scope_exists(request).await.is_ok(), keeps, "{header}");
+            assert_eq!(port.seat(&cut).is_none(), keeps, "{header}");
         }
     }
 

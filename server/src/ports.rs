@@ -29,11 +29,22 @@ const WARNINGS: Duration = Duration::from_secs(10);
 /// How long no connection is accepted after that has failed, most likely for want of descriptors.
 const AFTER_ERROR: Duration = Duration::from_millis(200);
 
+/// Who comes to a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clients {
+    /// What any of them does counts.
+    Any,
+    /// They are strangers until they are admitted, and what they do before keeps no seat: those
+    /// without an account would take all seats for good.
+    Strangers,
+}
+
 /// The connections of one port, or of several that share a limit.
 #[derive(Debug)]
 pub(crate) struct Port {
     name: &'static str,
     limit: usize,
+    clients: Clients,
     begun: Instant,
     seats: Mutex<Seats>,
     warnings: Mutex<Warnings>,
@@ -93,6 +104,8 @@ struct Activity {
     last: AtomicU64,
     /// It did more than to connect.
     has_worked: AtomicBool,
+    /// It is no stranger.
+    is_admitted: AtomicBool,
 }
 
 impl Activity {
@@ -112,10 +125,11 @@ pub(crate) struct Seat {
 }
 
 impl Port {
-    pub(crate) fn new(name: &'static str, limit: usize) -> Arc<Self> {
+    pub(crate) fn new(name: &'static str, limit: usize, clients: Clients) -> Arc<Self> {
         Arc::new(Self {
             name,
             limit,
+            clients,
             begun: Instant::now(),
             seats: Mutex::default(),
             warnings: Mutex::default(),
@@ -186,8 +200,12 @@ impl Port {
                 silent.cut.cancel();
             }
         }
-        let (last, has_worked) = (AtomicU64::new(now), AtomicBool::new(false));
-        let (activity, cut) = (Arc::new(Activity { last, has_worked }), cut.child_token());
+        let activity = Arc::new(Activity {
+            last: AtomicU64::new(now),
+            has_worked: AtomicBool::new(false),
+            is_admitted: AtomicBool::new(self.clients == Clients::Any),
+        });
+        let cut = cut.child_token();
         let id = seats.next;
         seats.next += 1;
         seats.taken.insert(id, Taken { activity: Arc::clone(&activity), cut: cut.clone() });
@@ -198,8 +216,18 @@ impl Port {
 impl Seat {
     /// Notes that the client did something that no client does only to keep its seat.
     pub(crate) fn touch(&self) {
+        if !self.activity.is_admitted.load(Ordering::Relaxed) {
+            return;
+        }
         self.activity.last.store(self.port.now(), Ordering::Relaxed);
         self.activity.has_worked.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that the client is no stranger: it has shown that it may do something.
+    pub(crate) fn admit(&self) {
+        if !self.activity.is_admitted.swap(true, Ordering::Relaxed) {
+            self.touch();
+        }
     }
 
     /// Waits until the connection must end.
@@ -228,7 +256,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_connection_that_was_silent_for_longest_leaves_for_a_new_one() {
-        let (port, cut) = (Port::new("test", 3), CancellationToken::new());
+        let (port, cut) = (Port::new("test", 3, Clients::Any), CancellationToken::new());
         let first = port.seat(&cut).unwrap();
         let second = port.seat(&cut).unwrap();
         advance(Duration::from_millis(500)).await;
@@ -249,7 +277,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_was_never_used_leaves_before_an_older_one_that_was() {
-        let (port, cut) = (Port::new("test", 2), CancellationToken::new());
+        let (port, cut) = (Port::new("test", 2, Clients::Any), CancellationToken::new());
         let used = port.seat(&cut).unwrap();
         used.touch();
         advance(60 * SILENT).await;
@@ -260,6 +288,24 @@ mod tests {
             let next = port.seat(&cut).unwrap();
             assert!(unused.is_cut() && !used.is_cut());
             unused = next;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_stranger_does_keeps_no_seat() {
+        let (port, cut) = (Port::new("test", 4, Clients::Strangers), CancellationToken::new());
+        let mut strangers: Vec<Seat> = (0..4).map(|_| port.seat(&cut).unwrap()).collect();
+        advance(SILENT).await;
+        strangers.iter().for_each(Seat::touch);
+        let known = port.seat(&cut).unwrap();
+        known.admit();
+        known.touch();
+        for _ in 0..10 {
+            advance(SILENT).await;
+            strangers.retain(|stranger| !stranger.is_cut());
+            strangers.iter().for_each(Seat::touch);
+            strangers.push(port.seat(&cut).unwrap());
+            assert!(!known.is_cut());
         }
     }
 

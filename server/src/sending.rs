@@ -122,7 +122,12 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::{builder::ServerBuilder, clock::Clock, durable::Durable, ports::Port};
+    use crate::{
+        builder::ServerBuilder,
+        clock::Clock,
+        durable::Durable,
+        ports::{Clients, Port},
+    };
 
     /// A client that takes nothing, so that TLS cannot say goodbye.
     struct Deaf;
@@ -150,7 +155,7 @@ mod tests {
         let machine = ServerBuilder::default().machine(Durability::InMemory);
         let durable = watch::Sender::new(Durable::To(Sequence::default()));
         let state = ServerState::new(machine, Clock::standing(), durable, None);
-        let seat = Port::new("test", 1).seat(&CancellationToken::new()).unwrap();
+        let seat = Port::new("test", 1, Clients::Any).seat(&CancellationToken::new()).unwrap();
         let outbox = Outbox::new(state.budget.replies.clone());
         outbox.close();
         let sending = send(&state, &outbox, Deaf, &seat);

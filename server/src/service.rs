@@ -23,7 +23,7 @@ use crate::{
     needs::{self, Named as _},
     state::ServerState,
     status,
-    watched::OnlyCall,
+    watched::{OnlyCall, Watch},
 };
 
 /// How much longer an answer is before it is encoded, about: its names are strings of their own.
@@ -113,6 +113,11 @@ impl Service {
             tokio::time::sleep(delay).await;
         }
         let caller = self.admit(&authorization(&request), &needs(request.get_ref())).await?;
+        if caller.is_some()
+            && let Some(watch) = request.extensions().get::<Arc<Watch>>()
+        {
+            watch.admit();
+        }
         let is_only = request.extensions().get::<OnlyCall>().is_some();
         let own = if is_only { OWN_ANSWER_BYTES } else { OWN_BYTES };
         let mut asked = Some((request.into_inner(), call));

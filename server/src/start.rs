@@ -33,7 +33,7 @@ use crate::{
     io_kind::io_kind,
     journal::{OpenError, OpenProblem},
     limits::{BACKLOG, ConnectionLimits, SEND_BUFFER},
-    ports::Port,
+    ports::{Clients, Port},
     protocol::Protocol,
     service::Addresses,
     signals,
@@ -146,9 +146,13 @@ impl ServerBuilder {
                 (state, Some(storage))
             }
         };
-        if let Some(identity) = identity {
-            state.set_identity(identity);
-        }
+        let clients = match identity {
+            Some(identity) => {
+                state.set_identity(identity);
+                Clients::Strangers
+            }
+            None => Clients::Any,
+        };
         // The intervals of periodic work count from here.
         state.run(|machine, at| machine.tick(at));
         let limits = ConnectionLimits::of_process();
@@ -158,9 +162,10 @@ impl ServerBuilder {
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            stores: Port::new("segment store", limits.stores),
-            controller: Port::new("controller", limits.controller),
-            rest: Port::new("REST", limits.rest),
+            stores: Port::new("segment store", limits.stores, clients),
+            controller: Port::new("controller", limits.controller, clients),
+            // Only long answers keep a seat of it, which a stranger does not get.
+            rest: Port::new("REST", limits.rest, Clients::Any),
             storage,
             #[cfg(feature = "tls")]
             certificates,

@@ -65,6 +65,13 @@ impl Watch {
         }
     }
 
+    /// Notes that the client is no stranger.
+    pub(crate) fn admit(&self) {
+        if let Some(seat) = &self.seat {
+            seat.admit();
+        }
+    }
+
     fn now(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }

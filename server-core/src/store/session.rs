@@ -47,6 +47,8 @@ pub struct Session {
     /// When the first token of a set-up expires; `None` if there is none. The connection ends then,
     /// as on the Java server: the client asks for another token, and sets up again.
     expires: Option<Millis>,
+    /// The server has no accounts, or a token of the client allowed a command.
+    is_admitted: bool,
 }
 
 /// A reply, and the batch that must be durable before it leaves.
@@ -135,6 +137,7 @@ impl Session {
             acknowledged: HashMap::new(),
             refused: HashSet::new(),
             expires: None,
+            is_admitted: false,
         }
     }
 
@@ -147,6 +150,12 @@ impl Session {
     /// Returns true if a block of an append was begun and not ended: its bytes are kept until then.
     pub fn is_in_block(&self) -> bool {
         self.assembler.is_in_block()
+    }
+
+    /// Returns true once a command for a segment was allowed: on a server with accounts, one with a
+    /// token that allows it.
+    pub fn is_admitted(&self) -> bool {
+        self.is_admitted
     }
 
     /// When the connection ends, as the token of a set-up expires; `None` if none does.
@@ -215,8 +224,12 @@ impl Session {
         let checked =
             access.map(|access| access.check_token(token, needs, names, may_be_table, now));
         let refusal = match checked {
-            None => return Ok(Access::Granted),
+            None => {
+                self.is_admitted = true;
+                return Ok(Access::Granted);
+            }
             Some(Ok(expires)) => {
+                self.is_admitted = true;
                 if matches!(command, WireCommand::SetupAppend(_)) {
                     self.expires = Some(self.expires.map_or(expires, |first| first.min(expires)));
                 }

@@ -102,7 +102,10 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::{ports::Port, tls::ServerTls};
+    use crate::{
+        ports::{Clients, Port},
+        tls::ServerTls,
+    };
 
     fn handshakes() -> Handshakes {
         let certificates = Arc::new(Certificates::open(&ServerTls::made_in_memory()).unwrap());
@@ -119,7 +122,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silent_client_has_ten_seconds_for_its_handshake() {
         let (_silent, socket) = connected().await;
-        let seat = Port::new("test", 1).seat(&CancellationToken::new()).unwrap();
+        let seat = Port::new("test", 1, Clients::Any).seat(&CancellationToken::new()).unwrap();
         let begun = Instant::now();
         assert!(handshakes().make(socket, &seat).await.is_none());
         assert!(begun.elapsed() >= FIRST_WORD && begun.elapsed() < 2 * FIRST_WORD);
@@ -129,7 +132,7 @@ mod tests {
     async fn a_client_that_makes_no_handshake_leaves_when_its_seat_is_wanted() {
         let (_silent, socket) = connected().await;
         let cut = CancellationToken::new();
-        let seat = Port::new("test", 1).seat(&cut).unwrap();
+        let seat = Port::new("test", 1, Clients::Any).seat(&cut).unwrap();
         cut.cancel();
         assert!(handshakes().make(socket, &seat).await.is_none());
     }

@@ -220,6 +220,31 @@ fn issue_for(machine: &Machine, stream: &str, operation: Operation, now: i64) ->
 }
 
 #[test]
+fn a_client_is_admitted_by_a_command_that_its_token_allows() {
+    let admitted = |machine: &mut Machine, commands: Vec<WireCommand>| {
+        let mut session = Session::new(ConnectionId(1), StoreIndex(0));
+        let handled = commands.into_iter().map(|command| {
+            let mut replies = Vec::new();
+            session.handle(command, &mut machine.context(at(50_000), &mut replies)).unwrap();
+            session.is_admitted()
+        });
+        handled.collect::<Vec<bool>>()
+    };
+    let info = |token: &str| -> WireCommand {
+        let (segment_name, delegation_token) = (SEGMENT.into(), token.into());
+        GetStreamSegmentInfo { request_id: 9, segment_name, delegation_token }.into()
+    };
+    let hello = Hello { high_version: 16, low_version: 5 };
+    let open = vec![hello.into(), KeepAlive {}.into(), info("")];
+    assert_eq!(admitted(&mut machine_in("bytes"), open.clone()), [false, false, true]);
+    let mut machine = guarded();
+    assert_eq!(admitted(&mut machine, open), [false, false, false]);
+    let (other, own) = (issue(&machine, "other", 50_000), issue(&machine, "t", 50_000));
+    let found = admitted(&mut machine, vec![info(&other), info(&own), info("")]);
+    assert_eq!(found, [false, true, true]);
+}
+
+#[test]
 fn no_command_for_a_segment_of_another_store_is_handled() {
     for command in every_command("") {
         let mut machine = machine_in("bytes");

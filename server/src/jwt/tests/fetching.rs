@@ -104,7 +104,7 @@ mod with_tls {
 
     use super::*;
     use crate::{
-        ports::Port,
+        ports::{Clients, Port},
         protocol::Protocol,
         tls::{Certificates, Handshakes, ServerTls},
         turns::Turns,
@@ -119,7 +119,8 @@ mod with_tls {
         let enter = move |socket| {
             let handshakes = handshakes.clone();
             async move {
-                let seat = Port::new("test", 1).seat(&CancellationToken::new()).unwrap();
+                let seat =
+                    Port::new("test", 1, Clients::Any).seat(&CancellationToken::new()).unwrap();
                 handshakes.make(socket, &seat).await
             }
         };
