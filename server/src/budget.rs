@@ -19,7 +19,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::limits::{REPLY_BYTES, REQUEST_BYTES, WAITING_ANSWERS};
+use crate::limits::{CREDENTIALS_BYTES, REPLY_BYTES, REQUEST_BYTES, WAITING_ANSWERS};
 use crate::locks::lock;
 
 /// How long others that need less may overtake one that waits.
@@ -30,13 +30,15 @@ const TURN: Duration = Duration::from_secs(1);
 /// of a client that occupies them.
 const MOMENT: Duration = Duration::from_secs(2);
 
-/// Both pools of a server.
+/// The pools of a server.
 #[derive(Debug)]
 pub(crate) struct Budget {
     /// Requests that arrive, are handled, or wait for the disk.
     pub(crate) requests: Pool,
     /// Replies that clients have not taken.
     pub(crate) replies: Pool,
+    /// Long credentials of calls.
+    pub(crate) credentials: Pool,
     /// Answers of the controller that wait for the pool of replies.
     pub(crate) waiting_answers: Semaphore,
 }
@@ -46,6 +48,7 @@ impl Default for Budget {
         Self {
             requests: Pool::new(REQUEST_BYTES),
             replies: Pool::new(REPLY_BYTES),
+            credentials: Pool::new(CREDENTIALS_BYTES),
             waiting_answers: Semaphore::new(WAITING_ANSWERS),
         }
     }

@@ -18,15 +18,16 @@ use tonic::{
     body::Body,
     codegen::{
         Service as HttpService,
-        http::{HeaderMap, Request, Response, header::AUTHORIZATION},
+        http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION},
     },
 };
 
 use crate::{
     answer::Answer,
-    budget::{Charge, Pool},
+    budget::{Budget, Charge, Pool},
     limits::{
-        CALL, CALL_BYTES, CALLS, DECODED_CALL_BYTES, FIRST_WORD, OWN_BYTES, SILENCE_WHEN_WANTED,
+        CALL, CALL_BYTES, CALLS, DECODED_CALL_BYTES, FIRST_WORD, OWN_BYTES, SHORT_CREDENTIALS,
+        SILENCE_WHEN_WANTED,
     },
     service::Service,
     state::ServerState,
@@ -96,15 +97,10 @@ where
         account: &Arc<Account>,
     ) -> Result<Response<Body>, Status> {
         let (mut head, body) = request.into_parts();
-        // Other headers are not used, and would be kept for as long as the call is.
-        let authorization = head.headers.remove(AUTHORIZATION);
-        head.headers.clear();
-        if let Some(authorization) = authorization {
-            head.headers.insert(AUTHORIZATION, authorization);
-        }
         let watch =
             head.extensions.get::<Arc<Watch>>().map_or_else(|| Watch::new(None), Arc::clone);
         let (_call, is_only) = watch.call();
+        let _credentials = keep_credentials(&mut head.headers, is_only, &self.state.budget)?;
         let _place = if is_only {
             head.extensions.insert(OnlyCall);
             None
@@ -127,6 +123,34 @@ where
         drop(charge);
         Answer::of(response, watch.answer(), &self.state.budget.replies).await
     }
+}
+
+/// Keeps the credentials of a call, for which the pool lends memory unless it is the only one of its
+/// connection or they are short.
+///
+/// Other headers are not used, and would be kept for as long as the call is. A value is a part of
+/// all that was read from the socket with it, so it is copied.
+fn keep_credentials(
+    headers: &mut HeaderMap,
+    is_only: bool,
+    budget: &Budget,
+) -> Result<Option<Charge>, Status> {
+    let credentials = headers.remove(AUTHORIZATION);
+    *headers = HeaderMap::new();
+    let Some(credentials) = credentials else { return Ok(None) };
+    let len = credentials.len();
+    let lent = match is_only || len <= SHORT_CREDENTIALS {
+        true => None,
+        false => {
+            let lent = budget.credentials.try_charge(len);
+            Some(lent.ok_or_else(|| Status::unavailable("too many calls with long credentials"))?)
+        }
+    };
+    let mut copy = HeaderValue::from_bytes(credentials.as_bytes())
+        .map_err(|_| Status::unauthenticated("the credentials are no header"))?;
+    copy.set_sensitive(true);
+    headers.insert(AUTHORIZATION, copy);
+    Ok(lent)
 }
 
 /// How long the client waits for the answer, from the header `grpc-timeout`; `None` if it does not
@@ -268,6 +292,7 @@ mod tests {
         clock::Clock,
         durable::Durable,
         identity::Identity,
+        limits::CREDENTIALS_BYTES,
         ports::{Clients, Port},
         service::Addresses,
     };
@@ -326,6 +351,28 @@ mod tests {
             assert_eq!(status, &(Code::DeadlineExceeded as i32).to_string());
             assert_eq!(begun.elapsed(), deadline);
         }
+    }
+
+    #[test]
+    fn long_credentials_are_lent_memory_and_short_ones_and_the_first_are_not() {
+        let budget = Budget::default();
+        let keep = |len: usize, is_only: bool| {
+            let read = Bytes::from(vec![b'x'; 64 << 10]);
+            let value = HeaderValue::from_maybe_shared(read.slice(..len)).unwrap();
+            let others = ("user-agent".parse().unwrap(), HeaderValue::from_static("test"));
+            let mut headers = HeaderMap::from_iter([(AUTHORIZATION, value), others]);
+            let lent = keep_credentials(&mut headers, is_only, &budget)?;
+            assert!(read.is_unique(), "it keeps all that was read with it");
+            assert_eq!((headers.len(), headers[AUTHORIZATION].len()), (1, len));
+            Ok::<_, Status>(lent)
+        };
+        let all: Vec<_> = std::iter::from_fn(|| keep(8000, false).ok()).collect();
+        assert_eq!(all.len(), CREDENTIALS_BYTES / 8000);
+        assert_eq!(keep(8000, false).unwrap_err().code(), Code::Unavailable);
+        assert!(keep(8000, true).unwrap().is_none() && keep(100, false).unwrap().is_none());
+        drop(all);
+        assert!(keep(8000, false).unwrap().is_some());
+        assert_eq!(budget.credentials.lent(), 0);
     }
 
     #[tokio::test(start_paused = true)]

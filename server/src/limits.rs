@@ -77,6 +77,11 @@ pub(crate) const REST_CONNECTIONS: usize = 12;
 pub(crate) const CONNECTION_CALLS: u32 = 32;
 /// The most calls in flight, not counting the first of each connection.
 pub(crate) const CALLS: usize = 256;
+/// Memory of the credentials of all calls in flight that are longer than [`SHORT_CREDENTIALS`], in
+/// bytes, not counting the first call of each connection. A call that finds none of it fails.
+pub(crate) const CREDENTIALS_BYTES: usize = 4 << 20;
+/// The length of credentials that are not counted: a user with a password.
+pub(crate) const SHORT_CREDENTIALS: usize = 512;
 /// The longest request of a call, in bytes, as in the Java server.
 pub(crate) const CALL_BYTES: usize = 4 << 20;
 /// The most memory that the request of a call may use once it is decoded, in bytes: what is lent
