@@ -531,3 +531,30 @@ fn a_newer_token_is_presented_from_then_on_and_is_the_one_that_is_forgotten() {
     let forgotten = Effect::TokenExpired(segment(0), token("second"));
     assert_eq!(rig.machine.poll_effect(rig.now), Some(forgotten));
 }
+
+#[test]
+fn a_store_that_has_none_of_the_bytes_that_it_claims_is_reported_as_a_stall() {
+    for at_tail in [false, true] {
+        let mut rig = Rig::new(MAX_READ);
+        let reader = rig.machine.open(segment(0), StartOffset::Known(Offset(0)), None);
+        let stall = (0..200).find_map(|_| {
+            for asked in rig.asked() {
+                match asked {
+                    Asked::Inspect(reader) => rig.info(reader, 0, 1 << 40, false),
+                    Asked::Read { read, offset, .. } => rig.data(reader, read, offset, 0, at_tail),
+                    Asked::Other(Effect::Locate(reader, _)) => {
+                        rig.machine.handle_located(reader, Ok(location(1)), rig.now);
+                    }
+                    Asked::Other(_) => {}
+                }
+            }
+            let delivered = rig.delivered();
+            rig.now += Duration::from_secs(1);
+            rig.machine.handle_timeout(rig.now);
+            delivered
+        });
+        let Some(Delivery::Stalled(error)) = stall else { panic!("{stall:?}") };
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(rig.now < Duration::from_secs(90), "{:?}", rig.now);
+    }
+}
