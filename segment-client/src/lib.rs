@@ -34,6 +34,7 @@ pub mod append;
 pub mod attributes;
 mod connection;
 pub mod context;
+mod due;
 pub mod error;
 pub mod lag;
 pub mod machine;

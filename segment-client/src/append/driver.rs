@@ -43,6 +43,7 @@ use super::{
 use crate::{
     connection::{ConnectionError, StreamClaim},
     context::SegmentContext,
+    due::poll_until,
     error::WriteError,
     machine::{Location, LookupError, Now},
 };
@@ -400,10 +401,7 @@ impl Driver {
         let mut is_busy = false;
         while let Some(until) = self.machine.timeout() {
             let until = self.started + until;
-            if self.timer.deadline() != until {
-                self.timer.as_mut().reset(until);
-            }
-            if self.timer.as_mut().poll(cx).is_pending() {
+            if poll_until(&mut self.timer, until, cx).is_pending() {
                 break;
             }
             is_busy = true;

@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use super::capacity::Shared;
+use crate::due::poll_until;
 
 /// Writes that wait for capacity, each with its deadline. The task of the writer watches the clock,
 /// as the callers may be outside any runtime.
@@ -54,10 +55,7 @@ impl Expiries {
         while let Some((until, expire)) = self.waiting.front() {
             // Capacity is granted in order, so those at the front have theirs first.
             if !expire.is_closed() {
-                if self.timer.deadline() != *until {
-                    self.timer.as_mut().reset(*until);
-                }
-                match self.timer.as_mut().poll(cx) {
+                match poll_until(&mut self.timer, *until, cx) {
                     Poll::Pending => return,
                     Poll::Ready(()) => {}
                 }

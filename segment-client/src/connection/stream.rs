@@ -23,6 +23,7 @@ use super::{
     io::StoreIo,
     machine::keep_alive::{Action, KeepAliveTimer},
 };
+use crate::due::poll_until;
 
 /// A connection to a segment store, after the handshake, without a task: its owner polls it.
 ///
@@ -170,10 +171,7 @@ impl StoreStream {
             match self.keep_alive.poll(self.started.elapsed(), is_outstanding) {
                 Action::Wait(until) => {
                     let until = self.started + until;
-                    if self.timer.deadline() != until {
-                        self.timer.as_mut().reset(until);
-                    }
-                    ready!(self.timer.as_mut().poll(cx));
+                    ready!(poll_until(&mut self.timer, until, cx));
                 }
                 Action::Probe => {
                     // An empty frame always fits.

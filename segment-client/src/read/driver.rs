@@ -23,6 +23,7 @@ use super::machine::{Answer, Driven, Effect, ReadKind, ReaderId};
 use crate::{
     connection::RequestError,
     context::SegmentContext,
+    due::poll_until,
     error::{NoRuntime, ReadError},
     machine::{Location, LookupError, Now, Token},
     runtime::{HomeRuntime, home},
@@ -246,10 +247,7 @@ impl<T: Send + 'static> ReadDriver<T> {
             return Poll::Pending;
         }
         let at = self.started + until;
-        if self.timer.deadline() != at {
-            self.timer.as_mut().reset(at);
-        }
-        self.timer.as_mut().poll(cx).map(|()| self.now())
+        poll_until(&mut self.timer, at, cx).map(|()| self.now())
     }
 
     /// Polls another future of the owner on the driver's runtime, where its timers stay.
