@@ -213,6 +213,7 @@ impl Session {
         };
         let request_id = command.request_id().unwrap_or(-1);
         if !context.step.placement.owns(self.store, segment) {
+            self.forget_set_up(command, context.step.store);
             context.reply_wrong_host(request_id, segment);
             return Ok(Access::Refused);
         }
@@ -240,6 +241,7 @@ impl Session {
         if refusal == TokenRefusal::Expired && matches!(command, WireCommand::SetupAppend(_)) {
             return Err(Closed("the token of a set-up has expired"));
         }
+        self.forget_set_up(command, context.step.store);
         // For a read, the Java server puts its offset in this field.
         let request_id =
             if let WireCommand::ReadSegment(read) = command { read.offset } else { request_id };
@@ -323,6 +325,14 @@ impl Session {
                 let named = Named { segment: &segment, offset: None, operation: "setupAppend" };
                 context.refuse(refusal, request_id, &named)
             }
+        }
+    }
+
+    /// Forgets the earlier set-up of a writer when another one is refused: the appends that follow
+    /// are for the segment of the refused one. They end the connection, as on the Java server.
+    fn forget_set_up(&mut self, refused: &WireCommand, store: &mut Store) {
+        if let WireCommand::SetupAppend(setup) = refused {
+            self.forget(WriterId(setup.writer_id), store);
         }
     }
 

@@ -1,17 +1,27 @@
 //! Who may send a command for a segment: the store that owns it, and the token.
 
-use pravega_sdk_wire_protocol::{IterationArgs, WireCommand, commands::*};
+use std::collections::BTreeSet;
 
-use super::{OTHER, SEGMENT, WRITER, brief, machine_in};
+use pravega_sdk_wire_protocol::{
+    CommandKind, IterationArgs, WireCommand, commands::*, event::Event,
+};
+
+use super::{OTHER, SEGMENT, WRITER, brief, machine_in, names, one_of_each};
 use crate::{
-    access::{Access, Grant, Operation},
+    access::{Access, Grant, Operation, Rules},
     ids::{ConnectionId, StoreIndex},
     machine::Machine,
     placement::Placement,
     record::Millis,
-    store::{Closed, Session},
+    store::{Closed, Session, segment_of},
     tests::at,
 };
+
+/// Commands of a connection itself, which are for no segment.
+const OF_CONNECTIONS: [&str; 2] = ["Hello", "KeepAlive"];
+
+/// Commands of the administration's port, which the server does not have.
+const OF_ADMINISTRATION: [&str; 2] = ["FlushToStorage", "ListStorageChunks"];
 
 /// Every command for a segment, with a token; a read is the second.
 fn every_command(token: &str) -> Vec<WireCommand> {
@@ -192,10 +202,65 @@ fn table_commands(token: &str) -> Vec<WireCommand> {
     ]
 }
 
-/// The only reply to a command, or why the connection is closed.
+/// Every command of appending: none has a token, as the set-up before it had one.
+fn append_commands() -> Vec<WireCommand> {
+    vec![
+        AppendBlock { writer_id: WRITER, data: "block".into() }.into(),
+        append().into(),
+        ConditionalAppend {
+            writer_id: WRITER,
+            event_number: 4,
+            expected_offset: 10,
+            event: Event { data: "event".into() },
+            request_id: 9,
+        }
+        .into(),
+        ConditionalBlockEnd {
+            writer_id: WRITER,
+            event_number: 4,
+            expected_offset: 10,
+            data: "block".into(),
+            request_id: 9,
+        }
+        .into(),
+        Padding { length: 4 }.into(),
+        PartialEvent { data: "part".into() }.into(),
+    ]
+}
+
+fn append() -> AppendBlockEnd {
+    AppendBlockEnd {
+        writer_id: WRITER,
+        size_of_whole_events: 0,
+        data: "event".into(),
+        num_events: 1,
+        last_event_number: 4,
+        request_id: 9,
+    }
+}
+
+fn set_up(segment: &str, token: &str) -> WireCommand {
+    SetupAppend {
+        request_id: 9,
+        writer_id: WRITER,
+        segment: segment.into(),
+        delegation_token: token.into(),
+    }
+    .into()
+}
+
+/// The only reply to a command on a new connection, or why the connection is closed.
 fn reply_to(machine: &mut Machine, command: WireCommand) -> String {
+    reply_on(&mut new_session(), machine, command)
+}
+
+fn new_session() -> Session {
+    Session::new(ConnectionId(1), StoreIndex(0))
+}
+
+/// The only reply to a command, or why the connection is closed.
+fn reply_on(session: &mut Session, machine: &mut Machine, command: WireCommand) -> String {
     let mut replies = Vec::new();
-    let mut session = Session::new(ConnectionId(1), StoreIndex(0));
     match session.handle(command, &mut machine.context(at(50_000), &mut replies)) {
         Ok(()) => replies.iter().map(|reply| brief(&reply.command)).collect(),
         Err(Closed(reason)) => format!("closed: {reason}"),
@@ -242,6 +307,47 @@ fn a_client_is_admitted_by_a_command_that_its_token_allows() {
     let (other, own) = (issue(&machine, "other", 50_000), issue(&machine, "t", 50_000));
     let found = admitted(&mut machine, vec![info(&other), info(&own), info("")]);
     assert_eq!(found, [false, true, true]);
+}
+
+#[test]
+fn every_command_of_the_protocol_has_a_place_in_these_tests() {
+    let all = one_of_each();
+    let with_token = names(&every_command(""));
+    let of_appends = names(&append_commands());
+    let sent_by_clients = names(all.iter().filter(|command| {
+        matches!(command.kind(), CommandKind::Request | CommandKind::Both | CommandKind::Inside)
+    }));
+    let mut places: Vec<&str> = OF_CONNECTIONS.into_iter().chain(OF_ADMINISTRATION).collect();
+    places.extend(with_token.iter().chain(&of_appends));
+    assert_eq!(places.len(), sent_by_clients.len(), "one place for each");
+    assert_eq!(places.into_iter().collect::<BTreeSet<_>>(), sent_by_clients);
+    // What the server checks, and what the protocol has a token for.
+    let checked = names(all.iter().filter(|command| segment_of(command).is_some()));
+    assert_eq!(with_token, checked);
+    let has_token = |name: &&&str| {
+        let fields = WireCommand::field_names(name).unwrap();
+        fields.iter().any(|(field, _)| field == "delegationToken")
+    };
+    let mut tokens: BTreeSet<&str> = WireCommand::NAMES.iter().filter(has_token).copied().collect();
+    tokens.retain(|name| !OF_ADMINISTRATION.contains(name));
+    assert_eq!(with_token, tokens);
+}
+
+#[test]
+fn commands_that_clients_must_not_send_close_the_connection() {
+    let mut machine = guarded();
+    for command in one_of_each() {
+        let expected = match command.kind() {
+            CommandKind::Reply | CommandKind::Failure => "the command is not one of a client",
+            _ if OF_ADMINISTRATION.contains(&command.name()) => {
+                "the command belongs to the administration's port"
+            }
+            _ => continue,
+        };
+        let name = command.name();
+        assert_eq!(reply_to(&mut machine, command), format!("closed: {expected}"), "{name}");
+        assert!(machine.journal.take().is_none(), "{name} changed something");
+    }
 }
 
 #[test]
@@ -293,6 +399,124 @@ fn a_revoked_token_is_reported_as_expired() {
         let reply = reply_to(&mut machine, command.clone());
         assert!(reply.contains("error_code: Expired"), "{command:?}: {reply}");
     }
+}
+
+#[test]
+fn appends_after_a_refused_set_up_end_the_connection() {
+    let mut machine = guarded();
+    let of_other = issue(&machine, "other", 50_000);
+    let to_read = issue_for(&machine, "t", Operation::Read, 50_000);
+    let revoked = issue(&machine, "t", 50_000);
+    machine.access.as_mut().unwrap().expire_tokens();
+    let valid = issue(&machine, "t", 50_000);
+    for token in ["", "a.b.c", &of_other, &to_read, &revoked] {
+        for command in append_commands() {
+            let name = command.name();
+            // A writer without a set-up, and one that is set up for another segment of the stream.
+            for before in [None, Some(set_up(OTHER, &valid))] {
+                let mut session = new_session();
+                if let Some(before) = before {
+                    let reply = reply_on(&mut session, &mut machine, before);
+                    assert!(reply.contains("AppendSetup"), "{reply}");
+                }
+                let reply = reply_on(&mut session, &mut machine, set_up(SEGMENT, token));
+                assert!(reply.contains("AuthTokenCheckFailed"), "{reply}");
+                let reply = reply_on(&mut session, &mut machine, command.clone());
+                // Zeros that fill up a block say nothing by themselves.
+                let is_padding = matches!(command, WireCommand::Padding(_));
+                let closed = "closed: the rules of appending are broken";
+                assert_eq!(reply, if is_padding { "" } else { closed }, "{name}");
+                assert!(machine.journal.take().is_none(), "{name} changed something");
+            }
+        }
+    }
+    // A block that was begun before does not end in the segment of the refused set-up either.
+    let mut session = new_session();
+    let block = AppendBlock { writer_id: WRITER, data: "block".into() };
+    let end = AppendBlockEnd { size_of_whole_events: 5, data: "".into(), ..append() };
+    for (command, expected) in [
+        (set_up(OTHER, &valid), "AppendSetup"),
+        (block.into(), ""),
+        (set_up(SEGMENT, ""), "AuthTokenCheckFailed"),
+        (end.into(), "closed: the rules of appending are broken"),
+    ] {
+        let reply = reply_on(&mut session, &mut machine, command);
+        let is_expected = reply.starts_with(expected) && reply.is_empty() == expected.is_empty();
+        assert!(is_expected, "{reply}, not {expected}");
+    }
+    assert!(machine.journal.take().is_none());
+}
+
+#[test]
+fn appends_after_a_set_up_at_the_wrong_store_end_the_connection() {
+    let mut machine = machine_in("bytes");
+    machine.placement = Placement::over(4);
+    machine.placement.place(SEGMENT, StoreIndex(1));
+    let mut names = (2..).map(|number| format!("s/t/{number}.#epoch.0"));
+    let here = names.find(|name| machine.placement.store_of(name) != StoreIndex(1)).unwrap();
+    machine.placement.place(&here, StoreIndex(0));
+    machine.call(at(1)).1.create(&here.as_str().into(), Vec::new()).unwrap();
+    machine.journal.take();
+    let mut session = new_session();
+    for (command, expected) in [
+        (set_up(&here, ""), "AppendSetup"),
+        (set_up(SEGMENT, ""), "WrongHost"),
+        (append().into(), "closed: the rules of appending are broken"),
+    ] {
+        let reply = reply_on(&mut session, &mut machine, command);
+        let is_expected = reply.starts_with(expected) && reply.is_empty() == expected.is_empty();
+        assert!(is_expected, "{reply}, not {expected}");
+    }
+    assert!(machine.journal.take().is_none());
+}
+
+/// The names of the commands that a token that an account asks for opens.
+fn opened(rules: &str, name: &str, asked: Operation) -> BTreeSet<&'static str> {
+    let (rules, skipped) = Rules::parse(rules);
+    assert_eq!(skipped, [""; 0]);
+    let mut machine = guarded();
+    let grant = Grant::of(Some(&rules), "s", name, asked);
+    let token = machine.access.as_ref().unwrap().issue("s", name, grant, Millis(50_000), None);
+    let mut opened = BTreeSet::new();
+    for command in every_command(&token) {
+        let name = command.name();
+        if reply_to(&mut machine, command).contains("error_code: CheckFailed") {
+            assert!(machine.journal.take().is_none(), "{name} changed something");
+        } else {
+            opened.insert(name);
+        }
+        machine.journal.take();
+    }
+    opened
+}
+
+#[test]
+fn an_account_without_the_right_gets_no_token_that_opens_a_segment() {
+    for rules in [
+        "",
+        "prn::/,READ_UPDATE",
+        "prn::/scope:s,READ_UPDATE",
+        "prn::/scope:ss/*,READ_UPDATE",
+        "prn::/scope:s/stream:tt,READ_UPDATE",
+        "prn::/scope:s/stream:T,READ_UPDATE",
+        "prn::/scope:s/key-value-table:t,READ_UPDATE",
+        "prn::/scope:s/key-value-table:*,READ_UPDATE",
+        "prn::/scope:s/reader-group:t,READ_UPDATE",
+        "prn::/scope:s/reader-group:*,READ_UPDATE",
+    ] {
+        for name in ["t", "tt", "t_kvtable", "_RGt", "_MARKt"] {
+            for asked in [Operation::Read, Operation::Write] {
+                assert_eq!(opened(rules, name, asked), BTreeSet::new(), "{rules}: {name}");
+            }
+        }
+    }
+    let (to_read, to_write) = ("prn::/scope:s/stream:t,READ", "prn::/scope:s/stream:t,READ_UPDATE");
+    let all = names(&every_command(""));
+    assert_eq!(opened(to_write, "t", Operation::Write), all);
+    let reads = opened(to_read, "t", Operation::Read);
+    assert_eq!(reads.len(), 8, "{reads:?}");
+    assert_eq!(opened(to_read, "t", Operation::Write), reads, "the account may do no more");
+    assert_eq!(opened(to_write, "t", Operation::Read), reads, "no more was asked for");
 }
 
 #[test]

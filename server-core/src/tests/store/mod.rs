@@ -13,6 +13,9 @@ mod tables;
 mod waiting;
 mod weights;
 
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
 use bytestring::ByteString;
 use pravega_sdk_types::{EventNumber, Offset, WriterId};
 use pravega_sdk_wire_protocol::{
@@ -39,6 +42,23 @@ pub(super) const SEGMENT: &str = "s/t/0.#epoch.0";
 pub(super) const OTHER: &str = "s/t/1.#epoch.0";
 pub(super) const WRITER: Uuid = Uuid::from_u128(7);
 pub(super) const ATTRIBUTE: Uuid = Uuid::from_u128(8);
+
+/// One command of each type that the protocol has.
+pub(super) fn one_of_each() -> Vec<WireCommand> {
+    // Zeros are a payload of every type.
+    let of_zeros = |code| WireCommand::decode_payload(code, Bytes::from_static(&[0; 256])).unwrap();
+    let codes = (-200..=200).filter(|code| WireCommand::is_known(*code));
+    let all: Vec<WireCommand> = codes.map(of_zeros).collect();
+    assert_eq!(names(&all), WireCommand::NAMES.iter().copied().collect());
+    all
+}
+
+/// The names of commands.
+pub(super) fn names<'a>(
+    commands: impl IntoIterator<Item = &'a WireCommand>,
+) -> BTreeSet<&'static str> {
+    commands.into_iter().map(WireCommand::name).collect()
+}
 
 /// A read of 100 bytes of the segment.
 pub(super) fn read(offset: i64) -> ReadSegment {
