@@ -1,10 +1,7 @@
 //! The memory that a reply keeps alive until the client has taken it, and how much the reply to a
 //! request may keep.
 
-use pravega_sdk_wire_protocol::{
-    MAX_FRAME_LEN, TableEntry, WireCommand,
-    commands::{ReadSegment, ReadTable},
-};
+use pravega_sdk_wire_protocol::{MAX_FRAME_LEN, TableEntry, WireCommand, commands::ReadTable};
 
 use super::{
     bytes::COPIED_LEN,
@@ -59,13 +56,13 @@ pub fn demand(request: &WireCommand) -> usize {
     // the journal failed.
     let names = |request: &WireCommand| request.payload_len().unwrap_or(MAX_FRAME_LEN);
     let bytes = match request {
-        WireCommand::ReadSegment(read @ ReadSegment { segment, delegation_token, .. }) => {
-            let names = segment.len() + delegation_token.len();
-            held_by_read(read_len(read.suggested_length)).saturating_add(3 * names)
+        WireCommand::ReadSegment(read) => {
+            held_by_read(read_len(read.suggested_length)) + refusal(&read.segment)
         }
-        WireCommand::ReadTable(ReadTable { keys, .. }) => {
+        WireCommand::ReadTable(ReadTable { segment, keys, .. }) => {
             let entry = MAX_ENTRY_LEN + PAGE_ENTRY_OVERHEAD;
-            names(request).saturating_add(keys.len().saturating_mul(entry))
+            let entries = names(request).saturating_add(keys.len().saturating_mul(entry));
+            entries.saturating_add(refusal(segment))
         }
         WireCommand::ReadTableKeys(_)
         | WireCommand::ReadTableEntries(_)
@@ -82,12 +79,20 @@ pub fn demand(request: &WireCommand) -> usize {
         | WireCommand::Padding(_)
         | WireCommand::PartialEvent(_) => return OVERHEAD + 3 * NUMBERS,
         WireCommand::UpdateTableEntries(update) => {
-            3 * (update.segment.len() + 8 * update.table_entries.len())
+            refusal(&update.segment) + 3 * 8 * update.table_entries.len()
         }
-        WireCommand::RemoveTableKeys(remove) => 3 * remove.segment.len(),
+        WireCommand::RemoveTableKeys(remove) => refusal(&remove.segment),
         other => names(other).saturating_mul(3),
     };
     SENTENCE.saturating_add(bytes)
+}
+
+/// What a refusal weighs by the name in it; one that cannot be encoded weighs as much as a frame.
+fn refusal(segment: &str) -> usize {
+    match name(segment) {
+        encoded if encoded > usize::from(u16::MAX) => MAX_FRAME_LEN,
+        encoded => 3 * encoded,
+    }
 }
 
 /// The encoded length of a reply that has numbers only.
