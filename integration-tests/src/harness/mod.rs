@@ -1,7 +1,8 @@
 //! The harness of the system tests: a server, clients, streams, waiting.
 //!
 //! The tests run against the server that `PRAVEGA_TEST_CONTROLLER` names, or else against one
-//! embedded server. Both pass the same tests, so they behave in the same way.
+//! embedded server, which has its data where `PRAVEGA_TEST_STORAGE` says. All pass the same tests,
+//! so they behave in the same way.
 
 pub mod canary;
 pub mod frames;
@@ -11,6 +12,7 @@ pub mod lines;
 pub mod log;
 pub mod port;
 pub mod rest;
+pub mod storage;
 pub mod through;
 pub mod tokens;
 pub mod tool;
@@ -29,10 +31,11 @@ use pravega_sdk_client_factory::{
     event_stream::{ReadEvent, ReadUntil, ReaderConfig, StreamPosition, codec::Raw},
 };
 use pravega_sdk_controller_client::{Controller, ScaleStart, ScaleState};
-use pravega_sdk_server::EmbeddedServer;
 use pravega_sdk_types::{
     Epoch, KeyRange, ScalingPolicy, Scope, ScopedStream, SegmentId, StreamConfiguration,
 };
+
+pub use self::storage::builder;
 
 /// A deadline far beyond the time of any step on a busy machine.
 pub const FAR: Duration = Duration::from_secs(120);
@@ -61,9 +64,7 @@ fn embedded_url() -> String {
                 .build()
                 .unwrap();
             runtime.block_on(async move {
-                // `PRAVEGA_TEST_FILE_MB` may ask for more than a gigabyte.
-                let builder = EmbeddedServer::builder().with_memory_limit(8 << 30);
-                let server = canary::secured(builder).start().await.unwrap();
+                let server = canary::secured(storage::shared()).start().await.unwrap();
                 tell.send(server.url()).unwrap();
                 std::future::pending::<()>().await;
             });

@@ -7,7 +7,7 @@ use pravega_sdk_client_factory::{ClientConfig, ClientFactory, FactoryError};
 use pravega_sdk_controller_client::{CredentialError, Credentials};
 use pravega_sdk_event_stream::codec::Utf8;
 use pravega_sdk_identity::{ClientAuthentication, Keycloak, OpenId};
-use pravega_sdk_integration_tests::harness::{FAR, rest::Rest, unique};
+use pravega_sdk_integration_tests::harness::{self, FAR, rest::Rest, unique};
 use pravega_sdk_server::{EmbeddedServer, JwtAccounts};
 use pravega_sdk_types::{ErrorKind, Scope, ScopedStream, StreamConfiguration};
 use secrecy::ExposeSecret as _;
@@ -248,7 +248,7 @@ async fn the_embedded_server_takes_tokens_of_the_realm_by_its_published_keys() {
     let realm = new_realm(LIFETIME).await;
     let issuer = format!("{}/realms/{realm}", url());
     let accounts = JwtAccounts::of_realm(&issuer, "pravega-controller");
-    let builder = EmbeddedServer::builder().with_account("root", "pw").with_jwt_accounts(accounts);
+    let builder = harness::builder().with_account("root", "pw").with_jwt_accounts(accounts);
     let server = builder.start().await.unwrap();
     let root = factory(&server, Credentials::basic("root", "pw").unwrap());
     let [shop, archive]: [ScopedStream; 2] =

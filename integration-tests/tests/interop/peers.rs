@@ -9,7 +9,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use pravega_sdk_client_factory::ClientFactory;
-use pravega_sdk_integration_tests::harness::{eventually, url};
+use pravega_sdk_integration_tests::harness::{self, eventually, url};
 use pravega_sdk_server::{EmbeddedServer, ServerTls, account_line};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -73,7 +73,7 @@ impl Secured {
         ];
         let lines = accounts.map(|(user, rules)| account_line(user, PASSWORD, rules) + "\n");
         std::fs::write(folder.path().join("accounts"), lines.concat()).unwrap();
-        let server = EmbeddedServer::builder()
+        let server = harness::builder()
             .with_accounts_file(folder.path().join("accounts"))
             .with_tls(ServerTls::made_in(folder.path().join("tls")))
             // The Java client waits for one.

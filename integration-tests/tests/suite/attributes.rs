@@ -5,7 +5,7 @@ use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::Credentials;
 use pravega_sdk_event_stream::codec::Utf8;
 use pravega_sdk_integration_tests::harness::{
-    factory,
+    self, factory,
     frames::{Fate, Frame, FrameProxy, Sender},
     new_stream,
     through::{store_of, through},
@@ -13,7 +13,6 @@ use pravega_sdk_integration_tests::harness::{
 use pravega_sdk_segment_client::attributes::{
     AttributeId, AttributeValue, SegmentAttributes, Swap,
 };
-use pravega_sdk_server::EmbeddedServer;
 use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedSegment, ScopedStream};
 use pravega_sdk_wire_protocol::{WireCommand, codes::FailureCode, commands::ErrorMessage};
 use uuid::Uuid;
@@ -130,7 +129,7 @@ async fn a_change_whose_reply_is_lost_is_unknown_and_not_sent_again() {
 #[tokio::test]
 async fn what_changes_a_segment_asks_for_a_token_that_allows_it() {
     // With accounts, a token that only allows reading is refused.
-    let builder = EmbeddedServer::builder().with_account("ann", "secret");
+    let builder = harness::builder().with_account("ann", "secret");
     let server = builder.start().await.unwrap();
     let credentials = Credentials::basic("ann", "secret").unwrap();
     let config = ClientConfig::from_url(&server.url()).unwrap().with_credentials(credentials);

@@ -8,13 +8,12 @@ use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::{AccessOperation, Credentials};
 use pravega_sdk_event_stream::{EventWriter, LargeEvents, WriterConfig, codec::Utf8};
 use pravega_sdk_integration_tests::harness::{
-    FAR, eventually, factory,
+    self, FAR, eventually, factory,
     frames::{ConnectionNumber, Fate, Frame, FrameProxy, Sender},
     is_embedded, new_stream, read_all, scale_all,
     through::{store_of, through},
     tokens,
 };
-use pravega_sdk_server::EmbeddedServer;
 use pravega_sdk_types::{ErrorKind, Outcome, ScopedSegment, ScopedStream, SegmentId};
 use pravega_sdk_wire_protocol::WireCommand;
 
@@ -148,7 +147,7 @@ async fn a_set_up_that_is_answered_by_a_close_gets_another_token() {
         // The module of the interop suite does it on a Java server with accounts.
         return;
     }
-    let builder = EmbeddedServer::builder().with_account("ann", "secret").with_standing_clock();
+    let builder = harness::builder().with_account("ann", "secret").with_standing_clock();
     let server = builder.start().await.unwrap();
     let credentials = Credentials::basic("ann", "secret").unwrap();
     let config = ClientConfig::from_url(&server.url()).unwrap().with_credentials(credentials);

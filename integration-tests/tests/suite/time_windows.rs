@@ -9,7 +9,7 @@ use pravega_sdk_event_stream::{
     group::{GroupItem, GroupReader, GroupReaderConfig},
 };
 use pravega_sdk_integration_tests::harness::{
-    FAR, factory, is_embedded, new_stream, scale_all, unique,
+    self, FAR, factory, is_embedded, new_stream, scale_all, unique,
 };
 use pravega_sdk_server::EmbeddedServer;
 use pravega_sdk_types::{
@@ -31,7 +31,7 @@ impl Place {
         if !is_embedded() {
             return Self { factory: factory().await, embedded: None };
         }
-        let server = EmbeddedServer::builder().with_standing_clock().start().await.unwrap();
+        let server = harness::builder().with_standing_clock().start().await.unwrap();
         let config = ClientConfig::from_url(&server.url()).unwrap();
         Self { factory: ClientFactory::new(config).unwrap(), embedded: Some(server) }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use pravega_sdk_integration_tests::harness;
 use pravega_sdk_proto::{
     SegmentId, StreamInfo, controller_service_client::ControllerServiceClient,
 };
@@ -43,7 +44,7 @@ impl Server {
 pub(crate) async fn both() -> (Server, Server) {
     let url =
         std::env::var("PRAVEGA_TEST_CONTROLLER").expect("run this test with `cargo xtask interop`");
-    let embedded = EmbeddedServer::builder().start().await.unwrap();
+    let embedded = harness::builder().start().await.unwrap();
     let embedded_url = embedded.url();
     (Server::at(&url, None).await, Server::at(&embedded_url, Some(embedded)).await)
 }

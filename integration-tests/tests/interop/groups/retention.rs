@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_event_stream::{codec::Utf8, group::ReaderGroup};
-use pravega_sdk_integration_tests::harness::{FAR, eventually};
+use pravega_sdk_integration_tests::harness::{self, FAR, eventually};
 use pravega_sdk_server::EmbeddedServer;
 use pravega_sdk_types::{
     GroupRetention, Offset, ReaderGroupConfiguration, RetentionPolicy, ScopedReaderGroup,
@@ -37,7 +37,7 @@ struct Place {
 impl Place {
     /// Starts a server whose clock the test moves, and creates a group with each client.
     async fn new() -> Self {
-        let server = EmbeddedServer::builder().with_standing_clock().start().await.unwrap();
+        let server = harness::builder().with_standing_clock().start().await.unwrap();
         let factory = ClientFactory::new(ClientConfig::from_url(&server.url()).unwrap()).unwrap();
         let stream: ScopedStream = "kept/events".parse().unwrap();
         let controller = factory.controller();

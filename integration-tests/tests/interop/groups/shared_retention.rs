@@ -12,7 +12,7 @@ use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::Subscriber;
 use pravega_sdk_event_stream::{codec::Utf8, group::ReaderGroup};
 use pravega_sdk_integration_tests::harness::{
-    FAR, eventually, factory, is_embedded, new_scope, unique, url,
+    self, FAR, eventually, factory, is_embedded, new_scope, unique, url,
 };
 use pravega_sdk_server::EmbeddedServer;
 use pravega_sdk_types::{
@@ -55,7 +55,7 @@ struct Place {
 impl Place {
     async fn new() -> Self {
         let (embedded, url, factory) = if is_embedded() {
-            let server = EmbeddedServer::builder().with_standing_clock().start().await.unwrap();
+            let server = harness::builder().with_standing_clock().start().await.unwrap();
             let url = server.url();
             let factory = ClientFactory::new(ClientConfig::from_url(&url).unwrap()).unwrap();
             (Some(server), url, factory)

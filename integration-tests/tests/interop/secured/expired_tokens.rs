@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use pravega_sdk_controller_client::AccessOperation;
-use pravega_sdk_integration_tests::harness::{new_stream, rest::Rest, tokens, unique};
-use pravega_sdk_server::EmbeddedServer;
+use pravega_sdk_integration_tests::harness::{self, new_stream, rest::Rest, tokens, unique};
 use serde_json::{Value, json};
 
 use super::{admin, variable};
@@ -30,7 +29,7 @@ async fn a_set_up_that_is_answered_by_a_close_gets_another_token() {
 #[tokio::test]
 async fn both_rest_services_answer_alike_without_with_a_wrong_and_with_an_account() {
     let password = variable("PRAVEGA_TEST_PASSWORD");
-    let builder = EmbeddedServer::builder().with_account("admin", &password).with_rest_port(0);
+    let builder = harness::builder().with_account("admin", &password).with_rest_port(0);
     let server = builder.start().await.unwrap();
     let real = Rest::at(&variable("PRAVEGA_TEST_REST"));
     let embedded = Rest::at(&format!("127.0.0.1:{}", server.rest_port().unwrap()));

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::{Authorization, ControllerUri, Credentials, DelegationToken};
 use pravega_sdk_event_stream::{WriterConfig, codec::Utf8};
-use pravega_sdk_integration_tests::harness::{jwt::AUDIENCE, new_stream};
+use pravega_sdk_integration_tests::harness::{self, jwt::AUDIENCE, new_stream};
 use pravega_sdk_server::{
     EmbeddedServer, JwtAccounts, Presence, Refusal, ServerBuilder, ServerTls,
 };
@@ -150,7 +150,7 @@ async fn files(secrets: &Secrets) {
         let as_trust = config().with_trust_store(&path);
         secrets.scanner.error("trust", &ClientFactory::new(as_trust).unwrap_err());
         let tls = ServerTls::with_files(secrets.certificate(), &path);
-        starts_not(secrets, EmbeddedServer::builder().with_tls(tls)).await;
+        starts_not(secrets, harness::builder().with_tls(tls)).await;
     }
 }
 
@@ -183,16 +183,16 @@ async fn servers(secrets: &Secrets) {
         fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
     };
     let all = secrets.file("bad-accounts", &lines.join("\n"));
-    starts_not(secrets, EmbeddedServer::builder().with_accounts_file(&all)).await;
+    starts_not(secrets, harness::builder().with_accounts_file(&all)).await;
     open(&all);
-    starts_not(secrets, EmbeddedServer::builder().with_accounts_file(&all)).await;
+    starts_not(secrets, harness::builder().with_accounts_file(&all)).await;
 
     let key = secrets.file("bad-token-key", &TOKEN_KEY[..31]);
     starts_not(secrets, secrets.accounts().with_token_key_file(&key)).await;
     open(&key);
     starts_not(secrets, secrets.accounts().with_token_key_file(&key)).await;
     starts_not(secrets, secrets.accounts().with_token_key(&TOKEN_KEY.as_bytes()[..20])).await;
-    let limited = EmbeddedServer::builder().with_limited_account(USER, PASSWORD, "prn::[a-z]");
+    let limited = harness::builder().with_limited_account(USER, PASSWORD, "prn::[a-z]");
     starts_not(secrets, limited).await;
 
     // Keys that are secret, though none should be there.
@@ -201,17 +201,17 @@ async fn servers(secrets: &Secrets) {
         format!(r#"{{"keys":[{{"kty":"oct","kid":"1","alg":"HS256","k":"{shared}"}}]}}"#);
     for text in [secret_set.as_str(), &shared, "{\"keys\":[]}"] {
         let signed = JwtAccounts::with_key_set(text, AUDIENCE);
-        starts_not(secrets, EmbeddedServer::builder().with_jwt_accounts(signed)).await;
+        starts_not(secrets, harness::builder().with_jwt_accounts(signed)).await;
         let path = secrets.file("keys.json", text);
         let signed = JwtAccounts::with_key_set_file(path, AUDIENCE);
-        starts_not(secrets, EmbeddedServer::builder().with_jwt_accounts(signed)).await;
+        starts_not(secrets, harness::builder().with_jwt_accounts(signed)).await;
     }
     let long = WRONG.replace([' ', '"', '\\', '%', '\u{f6}'], "");
     for url in [format!("https://{USER}:{long}@localhost:1/"), format!("{USER}:{long}")] {
         for signed in
             [JwtAccounts::of_realm(&url, AUDIENCE), JwtAccounts::with_key_set_url(&url, AUDIENCE)]
         {
-            starts_not(secrets, EmbeddedServer::builder().with_jwt_accounts(signed)).await;
+            starts_not(secrets, harness::builder().with_jwt_accounts(signed)).await;
         }
     }
 }

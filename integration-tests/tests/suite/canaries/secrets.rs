@@ -10,6 +10,7 @@ use std::{
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::{AccessOperation, Credentials};
 use pravega_sdk_integration_tests::harness::{
+    self,
     canary::{Canary, Scanner, watch},
     issuer,
     jwt::{AUDIENCE, Signer, claims, key_set, now},
@@ -74,7 +75,7 @@ impl Secrets {
         // Its server makes a certificate with a key.
         for kind in ["server", "client"] {
             let tls = ServerTls::made_in(path(kind));
-            EmbeddedServer::builder().with_tls(tls).start().await.unwrap().shutdown().await;
+            harness::builder().with_tls(tls).start().await.unwrap().shutdown().await;
         }
         let line = account_line(USER, PASSWORD, "prn::*,READ_UPDATE");
         let no_key = format!("-----BEGIN PRIVATE KEY-----\n{NO_KEY}\n-----END PRIVATE KEY-----\n");
@@ -125,7 +126,7 @@ impl Secrets {
         let in_memory = ring::digest::digest(&ring::digest::SHA256, ROOT.as_bytes());
         canaries.push(Canary::new("the digest of the password of the program", in_memory));
         // Those of all servers begin alike.
-        let builder = EmbeddedServer::builder().with_account(USER, PASSWORD);
+        let builder = harness::builder().with_account(USER, PASSWORD);
         let server = builder.with_token_key(TOKEN_KEY.as_bytes()).start().await.unwrap();
         let credentials = Credentials::basic(USER, PASSWORD).unwrap();
         let config = ClientConfig::from_url(&server.url()).unwrap().with_credentials(credentials);
@@ -154,7 +155,7 @@ impl Secrets {
 
     /// A server with an account of every kind, and REST.
     pub(super) fn accounts(&self) -> ServerBuilder {
-        EmbeddedServer::builder()
+        harness::builder()
             .with_rest_port(0)
             .with_account("root", ROOT)
             .with_accounts_file(self.path("accounts"))

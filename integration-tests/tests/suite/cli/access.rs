@@ -3,11 +3,11 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use pravega_sdk_integration_tests::harness::{
+    self,
     issuer::Issuer,
     port::Refusing,
     tool::{binary, stderr, stdout},
 };
-use pravega_sdk_server::EmbeddedServer;
 
 const PASSWORD: &str = "a canary: pass:word";
 
@@ -19,7 +19,7 @@ fn secret(path: &Path, text: &str, mode: u32) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn passwords_and_tokens_come_from_files_that_only_their_owner_may_read() {
-    let server = EmbeddedServer::builder().with_account("ann", PASSWORD).start().await.unwrap();
+    let server = harness::builder().with_account("ann", PASSWORD).start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str, mode| secret(&folder.path().join(name), text, mode);
     let run = |options: &[&str], code: i32| {
@@ -65,8 +65,8 @@ fn adapter(path: &Path, url: &str, mode: u32) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_keycloak_logs_in_with_its_adapter_configuration() {
-    let open = EmbeddedServer::builder().start().await.unwrap();
-    let closed = EmbeddedServer::builder().with_account("ann", PASSWORD).start().await.unwrap();
+    let open = harness::builder().start().await.unwrap();
+    let closed = harness::builder().with_account("ann", PASSWORD).start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let run_with = |variable: Option<&str>, url: &str, options: &[&str], code: i32| {

@@ -162,7 +162,7 @@ fn a_file_that_is_wrong_is_refused_with_its_line_and_nothing_is_written_to_it() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_option_wins_over_the_environment_which_wins_over_the_context() {
-    let [option, variable, context, other] = [0; 4].map(|_| EmbeddedServer::builder());
+    let [option, variable, context, other] = [0; 4].map(|_| harness::builder());
     let servers = [
         option.start().await.unwrap(),
         variable.start().await.unwrap(),

@@ -9,6 +9,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use pravega_sdk_integration_tests::harness::{
+    self,
     issuer::Issuer,
     jwt::{AUDIENCE, Signer, claims, key_set},
 };
@@ -23,7 +24,7 @@ use super::contexts::{User, checked};
 const PASSWORD: &str = "a canary: pass:word";
 
 async fn start() -> EmbeddedServer {
-    let server = EmbeddedServer::builder().with_tls(ServerTls::made_in_memory());
+    let server = harness::builder().with_tls(ServerTls::made_in_memory());
     server.with_account("ann", PASSWORD).start().await.unwrap()
 }
 
@@ -196,7 +197,7 @@ async fn a_token_shows_its_user_and_its_life_and_a_client_of_keycloak_logs_in() 
     let user = User::new();
     let keys = user.file("keys.json", &key_set(&[&signer]));
     let accounts = user.file("accounts", "bob:*:prn::/,READ_UPDATE\n");
-    let server = EmbeddedServer::builder()
+    let server = harness::builder()
         .with_accounts_file(accounts)
         .with_jwt_accounts(JwtAccounts::with_key_set_file(keys, AUDIENCE));
     let server = server.start().await.unwrap();
@@ -215,7 +216,7 @@ async fn a_token_shows_its_user_and_its_life_and_a_client_of_keycloak_logs_in() 
     let (state, _) = user.json(&[], 5, &["--timeout", "2s", "auth", "status"]);
     assert_eq!((&state["state"], &state["user"]), (&"unknown".into(), &"bob".into()));
 
-    let open = EmbeddedServer::builder().start().await.unwrap();
+    let open = harness::builder().start().await.unwrap();
     let issuer = Issuer::start(200).unwrap();
     let adapter = format!(
         "{{\"realm\":\"r\",\"auth-server-url\":\"{}\",\"resource\":\"c\",\

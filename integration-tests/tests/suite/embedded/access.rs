@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::Credentials;
 use pravega_sdk_event_stream::codec::Utf8;
-use pravega_sdk_integration_tests::harness::{eventually, rest::Rest};
+use pravega_sdk_integration_tests::harness::{self, eventually, rest::Rest};
 use pravega_sdk_proto::{
     controller_service_client::ControllerServiceClient, stream_info::AccessOperation, *,
 };
@@ -213,7 +213,7 @@ fn every_call_is_in_the_table() {
 
 #[tokio::test]
 async fn a_call_is_made_for_those_who_may_make_it_and_no_others() {
-    let mut builder = EmbeddedServer::builder()
+    let mut builder = harness::builder()
         .with_account("full", "pw")
         .with_limited_account("reader", "pw", "prn::*,READ")
         .with_limited_account(
@@ -267,9 +267,8 @@ async fn start(builder: ServerBuilder) -> (EmbeddedServer, ClientFactory, Scoped
 #[tokio::test]
 async fn an_account_that_may_read_a_stream_cannot_write_it() {
     let rules = "prn::/scope:scope/stream:stream,READ";
-    let builder = EmbeddedServer::builder()
-        .with_account("full", "pw")
-        .with_limited_account("ann", "pw", rules);
+    let builder =
+        harness::builder().with_account("full", "pw").with_limited_account("ann", "pw", rules);
     let (server, full, stream) = start(builder).await;
     write(&full, &stream, 0..10).await;
     let ann = client(&server, "ann").await;
@@ -290,10 +289,8 @@ async fn an_account_that_may_read_a_stream_cannot_write_it() {
 
 #[tokio::test]
 async fn lists_have_what_an_account_may_read() {
-    let builder = EmbeddedServer::builder()
-        .with_rest_port(0)
-        .with_account("full", "pw")
-        .with_limited_account(
+    let builder =
+        harness::builder().with_rest_port(0).with_account("full", "pw").with_limited_account(
             "ann",
             "pw",
             "prn::/,READ;prn::/scope:s2,READ;prn::/scope:s2/stream:b,READ",
@@ -349,7 +346,7 @@ async fn a_file_of_accounts_is_followed() {
         std::fs::rename(new, &file).unwrap();
     };
     set(&account_line("full", "pw", "prn::*,READ_UPDATE"));
-    let (server, full, stream) = start(EmbeddedServer::builder().with_accounts_file(&file)).await;
+    let (server, full, stream) = start(harness::builder().with_accounts_file(&file)).await;
     write(&full, &stream, 0..10).await;
     let ann = client(&server, "ann").await;
     let kind = async || ann.controller().stream_exists(&stream).await.map_err(|e| e.kind());
@@ -363,7 +360,7 @@ async fn a_file_of_accounts_is_followed() {
 #[tokio::test]
 async fn a_connection_ends_when_a_token_of_its_writers_expires_and_the_writers_go_on() {
     let lifetime = Duration::from_secs(60);
-    let builder = EmbeddedServer::builder()
+    let builder = harness::builder()
         .with_standing_clock()
         .with_token_lifetime(lifetime)
         .with_account("full", "pw");

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use pravega_sdk_controller_client::{Subscriber, TransactionState};
-use pravega_sdk_integration_tests::harness::{read_all, scale};
-use pravega_sdk_server::EmbeddedServer;
+use pravega_sdk_integration_tests::harness::{self, read_all, scale};
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, GroupRetention, KeyRange, Offset, ReaderGroupConfiguration,
     RetentionPolicy, ScalingPolicy, ScopedReaderGroup, ScopedStream, SegmentId,
@@ -16,7 +15,7 @@ use super::support::{numbers, standing, start, stream, stream_with, write};
 
 #[tokio::test]
 async fn the_clock_of_the_system_is_not_advanced_and_the_caller_is_told() {
-    let (server, _factory) = start(EmbeddedServer::builder()).await;
+    let (server, _factory) = start(harness::builder()).await;
     let error = server.advance_clock(Duration::from_secs(1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     assert!(error.to_string().contains("standing clock"), "{error}");

@@ -6,11 +6,11 @@ use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::Credentials;
 use pravega_sdk_event_stream::{EventWriter, WriterConfig, codec::Utf8};
 use pravega_sdk_integration_tests::harness::{
-    FAR, eventually,
+    self, FAR, eventually,
     frames::{Fate, Frame, FrameProxy},
     through::{store_of, through},
 };
-use pravega_sdk_server::{EmbeddedServer, Presence, Refusal};
+use pravega_sdk_server::{Presence, Refusal};
 use pravega_sdk_types::{ErrorKind, Outcome, Scope};
 use pravega_sdk_wire_protocol::WireCommand;
 
@@ -18,7 +18,7 @@ use super::support::{connect, numbers, start, stream, write};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_fault_loses_or_doubles_an_event() {
-    let (server, factory) = start(EmbeddedServer::builder().with_segment_stores(3)).await;
+    let (server, factory) = start(harness::builder().with_segment_stores(3)).await;
     let stream = stream(&factory, 4).await;
     let writing = {
         let (factory, stream) = (connect(&server).await, stream.clone());
@@ -62,7 +62,7 @@ async fn no_fault_loses_or_doubles_an_event() {
 
 #[tokio::test]
 async fn answers_are_delayed_by_the_time_that_was_set() {
-    let (server, factory) = start(EmbeddedServer::builder()).await;
+    let (server, factory) = start(harness::builder()).await;
     let stream = stream(&factory, 1).await;
     let writer = factory.event_writer(&stream, Utf8).await.unwrap();
     writer.write("key", "at once").await.unwrap();
@@ -75,7 +75,7 @@ async fn answers_are_delayed_by_the_time_that_was_set() {
 
 #[tokio::test]
 async fn only_accounts_come_in_and_tokens_are_renewed_when_they_expire() {
-    let builder = EmbeddedServer::builder().with_account("ann", "pass:word");
+    let builder = harness::builder().with_account("ann", "pass:word");
     let server = builder.start().await.unwrap();
     let stranger = ClientFactory::new(ClientConfig::from_url(&server.url()).unwrap()).unwrap();
     let scope = Scope::new("scope").unwrap();
@@ -94,7 +94,7 @@ async fn only_accounts_come_in_and_tokens_are_renewed_when_they_expire() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_whose_runtime_ended_with_events_in_flight_reports_their_loss_when_it_is_closed() {
-    let (server, factory) = start(EmbeddedServer::builder()).await;
+    let (server, factory) = start(harness::builder()).await;
     let stream = stream(&factory, 1).await;
     let faults = server.faults();
     let url = server.url();
@@ -130,7 +130,7 @@ async fn a_writer_whose_runtime_ended_with_events_in_flight_reports_their_loss_w
 
 #[tokio::test]
 async fn closing_again_reports_the_failure_that_the_first_close_reported() {
-    let (server, factory) = start(EmbeddedServer::builder()).await;
+    let (server, factory) = start(harness::builder()).await;
     let stream = stream(&factory, 1).await;
     let writer = factory.event_writer(&stream, Utf8).await.unwrap();
     writer.write("key", "acknowledged").await.unwrap();

@@ -14,7 +14,7 @@ use pravega_sdk_controller_client::{
 use pravega_sdk_event_stream::codec::Utf8;
 use pravega_sdk_identity::OpenId;
 use pravega_sdk_integration_tests::harness::{
-    eventually,
+    self, eventually,
     jwt::{AUDIENCE, Realm, Signer, claims, key_set, now},
     rest::Rest,
 };
@@ -47,7 +47,7 @@ fn server_of(signer: &Signer) -> ServerBuilder {
 }
 
 fn builder(jwt: JwtAccounts) -> ServerBuilder {
-    EmbeddedServer::builder().with_rest_port(0).with_account("root", "pw").with_jwt_accounts(jwt)
+    harness::builder().with_rest_port(0).with_account("root", "pw").with_jwt_accounts(jwt)
 }
 
 fn rest(server: &EmbeddedServer, token: &str) -> Rest {

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use pravega_sdk_event_stream::codec::Utf8;
-use pravega_sdk_integration_tests::harness::eventually;
-use pravega_sdk_server::EmbeddedServer;
+use pravega_sdk_integration_tests::harness::{self, eventually};
 
 use super::support::{start, stream};
 
 #[tokio::test]
 async fn the_error_names_a_port_that_is_in_use() {
-    let server = EmbeddedServer::builder().start().await.unwrap();
-    let error = EmbeddedServer::builder().with_port(server.port()).start().await.unwrap_err();
+    let server = harness::builder().start().await.unwrap();
+    let error = harness::builder().with_port(server.port()).start().await.unwrap_err();
     assert!(
         error.to_string().contains(&format!("cannot listen on 127.0.0.1:{}", server.port())),
         "{error}"
@@ -20,7 +19,7 @@ async fn the_error_names_a_port_that_is_in_use() {
 
 #[tokio::test]
 async fn a_server_that_shuts_down_answers_the_requests_it_has_received() {
-    let (server, factory) = start(EmbeddedServer::builder()).await;
+    let (server, factory) = start(harness::builder()).await;
     let stream = stream(&factory, 1).await;
     let writer = factory.event_writer(&stream, Utf8).await.unwrap();
     writer.write("key", "first").await.unwrap();
@@ -37,7 +36,7 @@ async fn a_server_that_shuts_down_answers_the_requests_it_has_received() {
 
 #[tokio::test]
 async fn a_server_that_is_dropped_is_gone() {
-    let (server, factory) = start(EmbeddedServer::builder()).await;
+    let (server, factory) = start(harness::builder()).await;
     let port = server.port();
     stream(&factory, 1).await;
     drop(server);

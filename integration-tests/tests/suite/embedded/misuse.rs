@@ -84,7 +84,7 @@ async fn check_well(server: &EmbeddedServer) {
 
 #[tokio::test]
 async fn a_client_that_breaks_the_rules_of_appending_is_disconnected_alone() {
-    let server = EmbeddedServer::builder().start().await.unwrap();
+    let server = harness::builder().start().await.unwrap();
     let port = server.store_ports()[0];
     let writer = Uuid::from_u128(1);
     let mut good = Client::to(port).await;
@@ -129,7 +129,7 @@ async fn a_client_that_breaks_the_rules_of_appending_is_disconnected_alone() {
 
 #[tokio::test]
 async fn a_connection_takes_a_limited_number_of_writers() {
-    let server = EmbeddedServer::builder().start().await.unwrap();
+    let server = harness::builder().start().await.unwrap();
     let mut client = Client::to(server.store_ports()[0]).await;
     client.ask(create("a/b/0.#epoch.0")).await;
     let mut refused = None;
@@ -201,7 +201,7 @@ async fn controller(server: &EmbeddedServer) -> ControllerServiceClient<Channel>
 
 #[tokio::test]
 async fn calls_that_are_too_long_are_refused_and_others_go_on() {
-    let server = EmbeddedServer::builder().start().await.unwrap();
+    let server = harness::builder().start().await.unwrap();
     let mut client = controller(&server).await;
     let long = client.create_scope(ScopeInfo { scope: "x".repeat(5 << 20) }).await.unwrap_err();
     assert!(matches!(long.code(), Code::OutOfRange | Code::ResourceExhausted), "{long:?}");
@@ -223,7 +223,7 @@ async fn calls_that_are_too_long_are_refused_and_others_go_on() {
 
 #[tokio::test]
 async fn random_bytes_end_their_connection_and_nothing_else() {
-    let server = EmbeddedServer::builder().start().await.unwrap();
+    let server = harness::builder().start().await.unwrap();
     let port = server.store_ports()[0];
     let mut random = fastrand::Rng::with_seed(11);
     for round in 0..500 {
@@ -280,7 +280,7 @@ async fn a_thousand_claims_of_sixteen_megabytes_cost_little_and_end() {
 /// Each connection sends nine kilobytes of a frame that claims sixteen megabytes.
 #[tokio::test]
 async fn claims_for_long_requests_delay_no_append_of_another_client() {
-    let server = EmbeddedServer::builder().start().await.unwrap();
+    let server = harness::builder().start().await.unwrap();
     let port = server.store_ports()[0];
     let claim = [4_i32.to_be_bytes(), 0x00FF_FF00_i32.to_be_bytes()].concat();
     let mut claims = Vec::new();

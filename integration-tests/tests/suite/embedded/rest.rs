@@ -5,7 +5,7 @@ use std::time::Duration;
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_event_stream::codec::Raw;
 use pravega_sdk_integration_tests::harness::{
-    FAR, eventually,
+    self, FAR, eventually,
     rest::{Rest, response},
 };
 use pravega_sdk_server::{EmbeddedServer, Presence, ServerBuilder};
@@ -64,7 +64,7 @@ async fn ask(rest: &Rest, call: &(&str, &str, Option<Value>)) -> u16 {
 
 #[tokio::test]
 async fn scopes_and_streams_are_created_changed_shown_and_deleted() {
-    let (_server, rest) = start(EmbeddedServer::builder()).await;
+    let (_server, rest) = start(harness::builder()).await;
     let scope = json!({ "scopeName": "s" });
     let created = rest.put("POST", "/v1/scopes", &scope).await;
     assert_eq!((created.status, created.json()), (201, scope.clone()));
@@ -127,7 +127,7 @@ async fn scopes_and_streams_are_created_changed_shown_and_deleted() {
 
 #[tokio::test]
 async fn the_scope_of_pravega_itself_exists_and_stays() {
-    let (server, rest) = start(EmbeddedServer::builder()).await;
+    let (server, rest) = start(harness::builder()).await;
     let scopes = json!({ "scopes": [{ "scopeName": "_system" }] });
     assert_eq!(rest.ask("GET", "/v1/scopes").await.json(), scopes);
     assert_eq!(rest.ask("DELETE", "/v1/scopes/_system").await.status, 412);
@@ -156,7 +156,7 @@ fn state_of(readers: &[&str]) -> Vec<Vec<u8>> {
 
 #[tokio::test]
 async fn reader_groups_are_shown_with_their_streams_and_readers_and_deleted() {
-    let (server, rest) = start(EmbeddedServer::builder()).await;
+    let (server, rest) = start(harness::builder()).await;
     rest.put("POST", "/v1/scopes", &json!({ "scopeName": "s" })).await;
     assert_eq!(rest.ask("GET", "/v1/scopes/s/readergroups").await.json(), json!({}));
     for stream in ["t", "u"] {
@@ -227,7 +227,7 @@ async fn the_readers_of_a_group_are_shown_after_a_restart_when_their_state_is_on
 
 #[tokio::test]
 async fn every_call_needs_an_account_before_anything_else_is_looked_at() {
-    let builder = EmbeddedServer::builder().with_account("ann", "secret");
+    let builder = harness::builder().with_account("ann", "secret");
     let (_server, nobody) = start(builder).await;
     let wrong = nobody.clone().with("Authorization", "Basic YW5uOndyb25n");
     let ann = nobody.clone().with("Authorization", "Basic YW5uOnNlY3JldA==");
@@ -245,7 +245,7 @@ async fn every_call_needs_an_account_before_anything_else_is_looked_at() {
 
 #[tokio::test]
 async fn every_call_to_a_foreign_host_is_refused() {
-    let (_server, rest) = start(EmbeddedServer::builder().with_rest_host("pravega.test")).await;
+    let (_server, rest) = start(harness::builder().with_rest_host("pravega.test")).await;
     let to = async |method: &str, path: &str, host: &str| {
         let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
         rest.raw(request.as_bytes()).await.status
@@ -264,7 +264,7 @@ async fn every_call_to_a_foreign_host_is_refused() {
 
 #[tokio::test]
 async fn requests_that_two_sides_would_read_differently_are_refused() {
-    let (_server, rest) = start(EmbeddedServer::builder()).await;
+    let (_server, rest) = start(harness::builder()).await;
     let scope = r#"{"scopeName":"s"}"#;
     let chunked = format!("{:x}\r\n{scope}\r\n0\r\n\r\n", scope.len());
     let json = "Content-Type: application/json\r\n";
@@ -283,7 +283,7 @@ async fn requests_that_two_sides_would_read_differently_are_refused() {
 
 #[tokio::test]
 async fn a_body_that_is_not_the_json_of_the_call_is_refused_with_a_reason() {
-    let (_server, rest) = start(EmbeddedServer::builder()).await;
+    let (_server, rest) = start(harness::builder()).await;
     let json = "Content-Type: application/json\r\n";
     for (kind, body, status) in [
         (json, "", 400),
@@ -323,7 +323,7 @@ async fn long_list(rest: &Rest) -> (usize, &'static str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_list_is_whole_and_clients_that_do_not_take_it_are_let_go() {
-    let (_server, rest) = start(EmbeddedServer::builder()).await;
+    let (_server, rest) = start(harness::builder()).await;
     let (count, path) = long_list(&rest).await;
     let listed = rest.ask("GET", path).await;
     assert!(listed.body.len() > 8 << 20, "{} bytes", listed.body.len());
@@ -357,7 +357,7 @@ async fn ask_until_served(rest: &Rest) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_are_silent_or_slow_are_let_go() {
-    let (_server, rest) = start(EmbeddedServer::builder()).await;
+    let (_server, rest) = start(harness::builder()).await;
     let head = "POST /v1/scopes HTTP/1.1\r\nHost: localhost\r\n\
                 Content-Type: application/json\r\nContent-Length: 100\r\n\r\n";
     let begins = ["", "GET", "GET / HTTP/1.1\r\nHost: loc", head, &format!("{head}{{")];
@@ -386,7 +386,7 @@ async fn clients_that_are_silent_or_slow_are_let_go() {
 
 #[tokio::test]
 async fn health_is_that_of_the_controller() {
-    let (server, rest) = start(EmbeddedServer::builder()).await;
+    let (server, rest) = start(harness::builder()).await;
     let health = |status, readiness| {
         json!({
             "name": "",
@@ -407,7 +407,7 @@ async fn health_is_that_of_the_controller() {
 
 #[tokio::test]
 async fn unknown_paths_and_methods_are_refused() {
-    let (_server, rest) = start(EmbeddedServer::builder()).await;
+    let (_server, rest) = start(harness::builder()).await;
     for path in ["/", "/v1", "/v1/none", "/v2/scopes", "/v1/scopes/none", "/v1/scopes/%ff/streams"]
     {
         let status = rest.ask("GET", path).await.status;

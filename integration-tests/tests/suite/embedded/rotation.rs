@@ -22,7 +22,7 @@ use pravega_sdk_event_stream::{
     ReaderConfig, SegmentContext, WriterConfig, codec::Utf8,
 };
 use pravega_sdk_integration_tests::harness::{
-    FAR,
+    self, FAR,
     frames::{Fate, Frame, FrameProxy},
     read_all,
     through::through_with,
@@ -248,7 +248,7 @@ fn expired<'a>(tokens: impl IntoIterator<Item = &'a String>) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_hundred_tokens_expire_while_clients_write_and_read_and_no_caller_notices() {
-    let builder = EmbeddedServer::builder().with_standing_clock().with_account("full", "pw");
+    let builder = harness::builder().with_standing_clock().with_account("full", "pw");
     let server = builder.with_token_lifetime(LIFETIME).start().await.unwrap();
     let credentials = Credentials::basic("full", "pw").unwrap();
     let config = ClientConfig::from_url(&server.url()).unwrap().with_credentials(credentials);

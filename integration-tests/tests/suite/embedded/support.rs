@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_event_stream::codec::Utf8;
-use pravega_sdk_integration_tests::harness::read_all;
+use pravega_sdk_integration_tests::harness::{self, read_all};
 use pravega_sdk_server::{EmbeddedServer, ServerBuilder};
 use pravega_sdk_types::{ScalingPolicy, Scope, ScopedStream, StreamConfiguration};
 use pravega_sdk_wire_protocol::commands::CreateSegment;
@@ -26,7 +26,7 @@ pub(super) async fn connect(server: &EmbeddedServer) -> ClientFactory {
 }
 
 pub(super) fn standing() -> ServerBuilder {
-    EmbeddedServer::builder().with_standing_clock()
+    harness::builder().with_standing_clock()
 }
 
 pub(super) async fn stream_with(

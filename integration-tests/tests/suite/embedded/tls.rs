@@ -8,7 +8,7 @@ use std::{
 };
 
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
-use pravega_sdk_integration_tests::harness::FAR;
+use pravega_sdk_integration_tests::harness::{self, FAR};
 use pravega_sdk_server::{EmbeddedServer, ServerTls};
 use pravega_sdk_types::{ErrorKind, Scope};
 use rustls::{RootCertStore, crypto::ring};
@@ -27,7 +27,7 @@ use super::support::{numbers, stream, write};
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 async fn start(tls: ServerTls) -> EmbeddedServer {
-    EmbeddedServer::builder().with_tls(tls).with_rest_port(0).start().await.unwrap()
+    harness::builder().with_tls(tls).with_rest_port(0).start().await.unwrap()
 }
 
 /// A client that trusts a certificate.

@@ -1,6 +1,7 @@
 //! Two REST services, and their known differences.
 
 use pravega_sdk_integration_tests::harness::{
+    self,
     rest::{Response, Rest},
     unique,
 };
@@ -60,7 +61,7 @@ impl Both {
     pub(super) async fn start() -> Self {
         let variable =
             |name| std::env::var(name).expect("run this test with `cargo xtask interop`");
-        let server = EmbeddedServer::builder().with_rest_port(0).start().await.unwrap();
+        let server = harness::builder().with_rest_port(0).start().await.unwrap();
         let embedded = Rest::at(&format!("127.0.0.1:{}", server.rest_port().unwrap()));
         Self {
             real: Rest::at(&variable("PRAVEGA_TEST_REST")),
