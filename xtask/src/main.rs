@@ -4,6 +4,7 @@
 mod codegen;
 mod command;
 mod measured;
+mod on_folder;
 mod pravega;
 mod tidy;
 mod tools;
@@ -130,6 +131,7 @@ fn check(root: &Path) -> Result<()> {
 
 fn test(root: &Path) -> Result<()> {
     run(cargo(root).args(["test", "--workspace"]))?;
+    step("test on a folder", || on_folder::test(root))?;
     // Tests behind a feature that no other package enables.
     run(cargo(root).args([
         "test",

@@ -27,7 +27,10 @@ use self::{
     readiness::Tool,
     standalone::{Accounts, Ports, Security, Standalone, Tls},
 };
-use crate::command::{cargo, run};
+use crate::{
+    command::{cargo, run},
+    on_folder,
+};
 
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -109,6 +112,13 @@ const SERVERS: [(&str, &[Module]); 3] = [
     ),
 ];
 
+/// The modules that run once more while the embedded server beside that of Java has a folder.
+const ON_FOLDER: [&str; 3] =
+    ["differential::segment_store", "differential::controller", "differential::rest"];
+
+/// Those that run once more on an embedded server alone that has one.
+const ALONE_ON_FOLDER: [&str; 2] = ["java", "peers"];
+
 /// Servers that demand something of their clients, and the modules that run against each.
 const SECURED: [(&str, (Accounts, Tls), &[&str]); 3] = [
     (
@@ -156,11 +166,12 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
     for module in ["java", "shared", "groups", "peers"].map(Module::interop) {
         test(root, Vec::new(), module, Output::Shown)?;
     }
+    for module in ALONE_ON_FOLDER.map(Module::interop) {
+        test(root, vec![on_folder()], module, Output::Shown)?;
+    }
     for (name, modules) in SERVERS {
         let mut server = Standalone::start(&lib, &work_folder(root, name), None)?;
-        let tested = modules
-            .iter()
-            .try_for_each(|module| test(root, server.variables(), *module, Output::Captured));
+        let tested = test_on(root, &server, modules);
         server.stop();
         tested?;
     }
@@ -181,6 +192,18 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
     let tested = test(root, server.variables(), Module::interop("keycloak"), Output::Captured);
     server.stop();
     tested
+}
+
+/// Runs modules against a server, some of them with a second one on a folder as well.
+fn test_on(root: &Path, server: &Standalone, modules: &[Module]) -> Result<()> {
+    for module in modules {
+        test(root, server.variables(), *module, Output::Captured)?;
+    }
+    for module in modules.iter().filter(|module| ON_FOLDER.contains(&module.name)) {
+        let variables = [server.variables(), vec![on_folder()]].concat();
+        test(root, variables, *module, Output::Captured)?;
+    }
+    Ok(())
 }
 
 /// Runs the tests that need several segment stores, against a durable cluster on separate ports.
@@ -207,6 +230,12 @@ pub(crate) fn interop_cluster(root: &Path) -> Result<()> {
     tested
 }
 
+/// What tells tests to have servers with folders.
+fn on_folder() -> (&'static str, String) {
+    let (name, value) = on_folder::VARIABLE;
+    (name, value.to_owned())
+}
+
 /// Builds the `pravega` tool, which tests run, and which finds out if a server is ready.
 fn build_tool(root: &Path) -> Result<()> {
     run(cargo(root).args(["build", "-p", "pravega-sdk-cli"]))
@@ -225,12 +254,13 @@ fn test(
     output: Output,
 ) -> Result<()> {
     let filter = format!("{}::", module.name);
+    let is_real = variables.iter().any(|(name, _)| *name == "PRAVEGA_TEST_CONTROLLER");
     let command = || {
         let mut command = cargo(root);
         command
             .args(["test", "-p", "pravega-sdk-integration-tests", "--features", "interop"])
             .args(["--test", module.binary, "--", &filter]);
-        if !variables.is_empty() {
+        if is_real {
             command.args(EMBEDDED_ONLY.iter().flat_map(|name| ["--skip", name]));
         }
         command
