@@ -130,6 +130,11 @@ impl Storage {
                     _ => None,
                 };
                 if let Some(why) = &failure {
+                    tracing::error!(
+                        why,
+                        "no more changes are taken, and reading goes on: the server must be started \
+                         again once the disk works"
+                    );
                     state.run(|machine, _| machine.journal.fail(why));
                 }
                 let (builder, disk, to) = (builder.clone(), Arc::clone(&disk), ended.to());

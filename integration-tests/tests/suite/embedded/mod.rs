@@ -7,6 +7,7 @@ mod bounds;
 mod clock;
 mod deletion;
 mod disk;
+mod failing_disk;
 mod faults;
 mod file_systems;
 mod folder;
