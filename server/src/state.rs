@@ -17,7 +17,7 @@ use pravega_sdk_server_core::{
     log::NotTaken,
     machine::Machine,
     record::Sequence,
-    store::{Discarded, Fetch, MemoryLimit, Progress, Woken},
+    store::{Discarded, Fetch, MemoryLimit, Progress, Unreadable, Woken},
 };
 use tokio::{
     runtime::Handle,
@@ -211,7 +211,7 @@ impl ServerState {
             }
         }
         if !refused.is_empty() {
-            let why = "too many reads wait for the disk";
+            let why = Unreadable::Now("too many reads wait for the disk");
             self.run(|machine, _| refused.iter().for_each(|it| machine.store.lost(it, why)));
         }
     }

@@ -15,7 +15,7 @@ use pravega_sdk_server_core::{
     log::{Contents, Event, KEEPING_NAME, NotTaken, Place, PlacedRecord, Slice, StateEntry},
     machine::Machine,
     record::{Durability, Sequence},
-    store::Fetch,
+    store::{Fetch, Unreadable},
 };
 use tokio::sync::watch;
 
@@ -314,7 +314,14 @@ impl Owner for ServerState {
         self.run(|machine, _| match read {
             Ok(bytes) => machine.store.fetched(fetch, &bytes),
             Err(failure) => {
-                machine.store.lost(fetch, &failure.to_string());
+                let why = failure.to_string();
+                let why = match failure {
+                    ReadFailure::Damaged { .. } | ReadFailure::Missing(_) => {
+                        Unreadable::Damaged(&why)
+                    }
+                    ReadFailure::Disk { .. } => Unreadable::Now(&why),
+                };
+                machine.store.lost(fetch, why);
             }
         });
     }

@@ -56,7 +56,8 @@ pub enum ErrorKind {
     WrongHost,
     /// The requested data was truncated.
     Truncated,
-    /// The data of a segment is not in the form that writers of events use.
+    /// The data of a segment is not in the form that writers of events use, or the segment store
+    /// reports that it is damaged on its disk.
     Corrupt,
     /// The transaction was committed or aborted before, perhaps by its lease.
     TransactionNotOpen,

@@ -89,5 +89,8 @@ code_type! {
         /// The peer has no space for what the request adds. The embedded server alone says so;
         /// other clients read the number as unspecified.
         OutOfSpace = 507,
+        /// What is asked for is damaged on the peer's disk, or missing there. The embedded server
+        /// alone says so; other clients read the number as unspecified.
+        Damaged = 508,
     }
 }

@@ -38,6 +38,8 @@ use super::{
 ///
 /// Where bytes were truncated before they were read, one read fails with the kind
 /// [`Truncated`](ErrorKind::Truncated), and the next goes on with the first byte that is left.
+/// Where the segment store reports damaged bytes, a read fails with the kind
+/// [`Corrupt`](ErrorKind::Corrupt), and the next tries again.
 /// After the end of the runtime on which it was opened, every read fails with the kind
 /// [`Closed`](ErrorKind::Closed).
 ///

@@ -226,6 +226,9 @@ fn kind_of(reply: &WireCommand) -> ErrorKind {
         WireCommand::ErrorMessage(message) if message.error_code == FailureCode::OutOfSpace => {
             ErrorKind::OutOfSpace
         }
+        WireCommand::ErrorMessage(message) if message.error_code == FailureCode::Damaged => {
+            ErrorKind::Corrupt
+        }
         WireCommand::ErrorMessage(_) => ErrorKind::ServerFailure,
         _ => ErrorKind::Protocol,
     }
@@ -271,6 +274,7 @@ mod tests {
             (FailureCode::Unspecified, ErrorKind::ServerFailure, Outcome::Unknown),
             (FailureCode::IllegalArgument, ErrorKind::InvalidArgument, Outcome::NotApplied),
             (FailureCode::OutOfSpace, ErrorKind::OutOfSpace, Outcome::NotApplied),
+            (FailureCode::Damaged, ErrorKind::Corrupt, Outcome::NotApplied),
         ] {
             let error = RequestError::refused("Seal", message(code));
             assert_eq!((error.kind(), error.outcome()), (kind, outcome));

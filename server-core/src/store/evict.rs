@@ -36,6 +36,15 @@ pub enum Look {
     Evicted(Vec<(SegmentNumber, Range<u64>)>),
 }
 
+/// Why bytes cannot be read from files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreadable<'a> {
+    /// They are damaged, or in no file: another attempt does not help.
+    Damaged(&'a str),
+    /// They cannot be read now.
+    Now(&'a str),
+}
+
 /// The most pieces that one call looks at.
 const LOOKS: usize = 1000;
 
@@ -120,7 +129,7 @@ impl Store {
     /// Fills in bytes that were fetched, and answers the reads that waited for them.
     pub fn fetched(&mut self, fetch: &Fetch, bytes: &Bytes) {
         if bytes.is_empty() {
-            self.lost(fetch, "its bytes are in no file");
+            self.lost(fetch, Unreadable::Damaged("its bytes are in no file"));
             return;
         }
         let Some(reads) = self.fetches.take(fetch) else { return };
@@ -138,9 +147,12 @@ impl Store {
         }
     }
 
-    /// Fails the reads that waited for bytes which cannot be read, such as damaged ones. All else
-    /// goes on.
-    pub fn lost(&mut self, fetch: &Fetch, why: &str) {
+    /// Fails the reads that waited for bytes which cannot be read. All else goes on.
+    pub fn lost(&mut self, fetch: &Fetch, why: Unreadable<'_>) {
+        let (error_code, why) = match why {
+            Unreadable::Damaged(why) => (FailureCode::Damaged, why),
+            Unreadable::Now(why) => (FailureCode::Unspecified, why),
+        };
         for read in self.fetches.take(fetch).unwrap_or_default() {
             let WaitingRead { connection, request_id, offset, .. } = read;
             self.waiting.remove(connection, &fetch.segment);
@@ -152,7 +164,6 @@ impl Store {
             }
             let message = format!("the segment cannot be read at offset {offset}: {why}");
             let (segment, message) = (fetch.segment.clone(), message.into());
-            let error_code = FailureCode::Unspecified;
             let reply = ErrorMessage { request_id, segment, message, error_code }.into();
             self.woken.push(Woken { connection, after: Sequence::default(), reply });
         }

@@ -60,7 +60,7 @@ mod weight;
 pub use self::{
     commands::segment_of,
     discarded::Discarded,
-    evict::Look,
+    evict::{Look, Unreadable},
     fetches::Fetch,
     planned::{MergeTarget, Merging, SegmentKind},
     refusal::{Closed, Refusal},

@@ -21,6 +21,7 @@ error_type! {
     /// |---|---|---|
     /// | [`Truncated`](ErrorKind::Truncated) | events were truncated before they were read | goes on after them |
     /// | [`Corrupt`](ErrorKind::Corrupt) | the codec refuses an event, or bytes are not an event | goes on, unless it should [stop](crate::CorruptEvents) there |
+    /// | the same | the segment store reports damaged bytes | goes on with the other segments, and with its attempts |
     /// | [`Unavailable`](ErrorKind::Unavailable) | a segment, or the state of the group, could not be reached for the stall timeout | goes on with its attempts |
     /// | [`ReaderOffline`](ErrorKind::ReaderOffline) | another client took the reader out of its group, also because its [lease](super::GroupReaderConfig::with_lease) ran out, or the group began again | has ended |
     /// | [`AlreadyExists`](ErrorKind::AlreadyExists) | a reader of the same id is in the group | is not opened |

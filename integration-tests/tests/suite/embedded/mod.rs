@@ -5,6 +5,7 @@ mod access;
 mod backup;
 mod bounds;
 mod clock;
+mod damage;
 mod deletion;
 mod disk;
 mod failing_disk;

@@ -254,7 +254,11 @@ impl ReadMachine {
             WireCommand::ErrorMessage(message) => {
                 let cause =
                     Misbehaviour(format!("the segment store says: {}", message.message)).into();
-                self.failed(id, LookupError { kind: ErrorKind::ServerFailure, cause }, now);
+                let kind = match message.error_code {
+                    FailureCode::Damaged => ErrorKind::Corrupt,
+                    _ => ErrorKind::ServerFailure,
+                };
+                self.failed(id, LookupError { kind, cause }, now);
             }
             other => {
                 self.protocol_error(id, &format!("it answered {} to a read", other.name()), now);

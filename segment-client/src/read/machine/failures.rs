@@ -84,11 +84,19 @@ impl ReadMachine {
             reader.probe = LengthProbe::Needed;
         }
         let since = *reader.failing_since.get_or_insert(now);
-        if now.saturating_sub(since) >= self.settings.stall_timeout {
+        let is_damaged = error.kind == ErrorKind::Corrupt;
+        // Damage is reported at once: it stays until it is repaired, or truncated away.
+        let is_news = is_damaged && reader.is_new_damage(&cause.to_string());
+        if is_news || now.saturating_sub(since) >= self.settings.stall_timeout {
             reader.failing_since = Some(now);
-            let detail =
-                format_args!("nothing could be read for {:?}", self.settings.stall_timeout);
-            let failure = reader.about_it(ReadError::new(ErrorKind::Unavailable, detail));
+            let failure = if is_damaged {
+                ReadError::new(ErrorKind::Corrupt, "the next bytes are damaged")
+            } else {
+                let limit = self.settings.stall_timeout;
+                let detail = format_args!("nothing could be read for {limit:?}");
+                ReadError::new(ErrorKind::Unavailable, detail)
+            };
+            let failure = reader.about_it(failure);
             reader.stalled = Some(failure.with_source(Some(error.cause)));
         }
         tracing::debug!(

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytestring::ByteString;
-use pravega_sdk_types::{Offset, ScopedSegment};
+use pravega_sdk_types::{ErrorKind, Offset, ScopedSegment};
 
 use super::{
     delivery::{Delivery, ReadKind, StartOffset},
@@ -52,6 +52,8 @@ pub(super) struct SegmentReader {
     pub(super) attempts: u32,
     pub(super) protocol_errors: u32,
     pub(super) failing_since: Option<Now>,
+    /// The damage that was reported last, as the store told it.
+    pub(super) damage: Option<String>,
     pub(super) last_failure: Now,
     /// Failures of reads before this number are ignored.
     pub(super) first_valid_read: u64,
@@ -139,6 +141,7 @@ impl SegmentReader {
             attempts: 0,
             protocol_errors: 0,
             failing_since: None,
+            damage: None,
             last_failure: Now::ZERO,
             first_valid_read: 0,
             is_ready: false,
@@ -157,6 +160,15 @@ impl SegmentReader {
             endpoint,
             self.attempts,
         )
+    }
+
+    /// Notes damage as the store tells it. Returns true if it was not reported just before.
+    pub(super) fn is_new_damage(&mut self, damage: &str) -> bool {
+        let is_new = self.damage.as_deref() != Some(damage);
+        if is_new {
+            self.damage = Some(damage.to_owned());
+        }
+        is_new
     }
 
     pub(super) fn set_end(&mut self, end: Offset) {
@@ -223,7 +235,10 @@ impl SegmentReader {
     }
 
     pub(super) fn deliver(&mut self) -> Option<Delivery> {
-        if let Some(stalled) = self.stalled.take() {
+        // The bytes before damage come before it.
+        let has_data = self.window.has_data();
+        let is_next = |error: &mut ReadError| error.kind() != ErrorKind::Corrupt || !has_data;
+        if let Some(stalled) = self.stalled.take_if(is_next) {
             return Some(Delivery::Stalled(stalled));
         }
         let offset = self.window.next();

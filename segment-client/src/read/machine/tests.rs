@@ -7,10 +7,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use pravega_sdk_types::{Backoff, ErrorKind, Offset, ScopedSegment, SegmentOffset};
 use pravega_sdk_wire_protocol::{
     WireCommand,
-    codes::TokenFailure,
+    codes::{FailureCode, TokenFailure},
     commands::{
-        AuthTokenCheckFailed, NoSuchSegment, SegmentIsSealed, SegmentIsTruncated, SegmentRead,
-        StreamSegmentInfo,
+        AuthTokenCheckFailed, ErrorMessage, NoSuchSegment, SegmentIsSealed, SegmentIsTruncated,
+        SegmentRead, StreamSegmentInfo,
     },
 };
 
@@ -557,4 +557,50 @@ fn a_store_that_has_none_of_the_bytes_that_it_claims_is_reported_as_a_stall() {
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(rig.now < Duration::from_secs(90), "{:?}", rig.now);
     }
+}
+
+#[test]
+fn damage_is_reported_at_once_and_again_while_it_lasts_and_reading_goes_on_once_it_is_repaired() {
+    let mut rig = Rig::new(MAX_READ);
+    let reader = rig.open(0, StartOffset::Known(Offset(0)), None);
+    let damaged = |rig: &mut Rig, read: u64, place: &str| {
+        let (segment, message) = ("s".into(), format!("log-00000001 is damaged at {place}").into());
+        let error_code = FailureCode::Damaged;
+        let reply = ErrorMessage { request_id: 1, segment, message, error_code };
+        rig.machine.handle_read(reader, read, Ok(reply.into()), rig.now);
+        match rig.delivered() {
+            None => false,
+            Some(Delivery::Stalled(error)) => {
+                assert_eq!(error.kind(), ErrorKind::Corrupt);
+                let cause = std::error::Error::source(&error).unwrap().to_string();
+                assert!(cause.ends_with(&format!("log-00000001 is damaged at {place}")), "{cause}");
+                true
+            }
+            Some(other) => panic!("{other:?}"),
+        }
+    };
+    let again = |rig: &mut Rig| {
+        rig.now = rig.machine.timeout().unwrap();
+        rig.machine.handle_timeout(rig.now);
+        rig.asked();
+        rig.machine.handle_located(reader, Ok(location(1)), rig.now);
+        let asked = rig.asked().into_iter().find_map(|asked| match asked {
+            Asked::Read { read, .. } => Some(read),
+            _ => None,
+        });
+        asked.expect("it is read again")
+    };
+    let (mut read, ..) = rig.read();
+    let mut told = Vec::new();
+    while rig.now < Duration::from_secs(140) {
+        if damaged(&mut rig, read, "byte 7") {
+            told.push(rig.now.as_secs());
+        }
+        read = again(&mut rig);
+    }
+    assert!(matches!(told[..], [0, 60..75, 120..140]), "{told:?}");
+    assert!(damaged(&mut rig, read, "byte 9"), "it is another one");
+    read = again(&mut rig);
+    rig.data(reader, read, 0, 10, true);
+    assert_eq!(rig.delivered().unwrap().len(), 10);
 }

@@ -23,7 +23,7 @@ use crate::{
     ids::ConnectionId,
     machine::Machine,
     record::{Durability, Record, Sequence},
-    store::{Progress, Read, Store, WaitingRead},
+    store::{Progress, Read, Store, Unreadable, WaitingRead},
     tests::{
         histories::{History, check_same},
         machine_with,
@@ -141,7 +141,7 @@ fn read(
                 match kept.fetch(*number, range.clone()) {
                     Ok(part) => bytes.extend_from_slice(&part),
                     Err(why) => {
-                        machine.store.lost(&fetch, "it is not found");
+                        machine.store.lost(&fetch, Unreadable::Now("it is not found"));
                         machine.store.take_woken();
                         return Err(why);
                     }

@@ -9,7 +9,7 @@ use crate::{
     log::SegmentNumber,
     machine::Machine,
     record::{Durability, Sequence},
-    store::{Fetch, Look, Session, Step},
+    store::{Fetch, Look, Session, Step, Unreadable},
     tests::{at, machine_with},
 };
 
@@ -102,14 +102,22 @@ fn damage_fails_the_reads_that_wait_for_it_and_nothing_else() {
     evict(&mut machine, ALL);
     read(&mut machine, 1, 4);
     let lost = fetch(&mut machine, 4, 10);
-    machine.store.lost(&lost, "log-00000003 is damaged at byte 70");
+    machine.store.lost(&lost, Unreadable::Damaged("log-00000003 is damaged at byte 70"));
     let [(1, reply)] = &woken(&mut machine)[..] else { panic!("no reply") };
     assert!(reply.contains("cannot be read at offset 4: log-00000003 is damaged"), "{reply}");
+    assert!(reply.contains("error_code: Damaged"), "{reply}");
     // A read tries again; an empty answer is no bytes either.
     read(&mut machine, 1, 4);
     let lost = fetch(&mut machine, 4, 10);
     machine.store.fetched(&lost, &Bytes::new());
-    assert!(woken(&mut machine)[0].1.contains("its bytes are in no file"));
+    let reply = woken(&mut machine).remove(0).1;
+    assert!(reply.contains("its bytes are in no file\", error_code: Damaged"), "{reply}");
+    // A disk may answer the next time.
+    read(&mut machine, 1, 4);
+    let lost = fetch(&mut machine, 4, 10);
+    machine.store.lost(&lost, Unreadable::Now("log-00000003 cannot be read: timed out"));
+    let reply = woken(&mut machine).remove(0).1;
+    assert!(reply.contains("timed out\", error_code: Unspecified"), "{reply}");
     machine.call(at(3)).1.append_internal(&SEGMENT.into(), "abc".into(), vec![]).unwrap();
     assert_eq!(read(&mut machine, 1, 10), [data("abc", true, 10)]);
 }
@@ -303,7 +311,7 @@ fn a_read_of_what_is_truncated_while_it_is_fetched_is_told_the_start() {
     truncated(&mut machine);
     let fetch = fetch(&mut machine, 2, 4);
     assert_eq!(fetch.parts, [(SegmentNumber(0), 2..4)]);
-    machine.store.lost(&fetch, "a test has lost it");
+    machine.store.lost(&fetch, Unreadable::Now("a test has lost it"));
     let woken = woken(&mut machine);
     assert!(woken[0].1.contains("SegmentIsTruncated"), "{woken:?}");
     assert!(woken[1].1.contains("a test has lost it"), "{woken:?}");

@@ -77,6 +77,7 @@ enum Event {
     Unsupported,
     IllegalArgument,
     Failure,
+    Damaged,
     OtherReply,
     /// The length is answered: 150 bytes, and sealed, less than was known, or not at all.
     Length,
@@ -86,7 +87,7 @@ enum Event {
     LengthMissing,
 }
 
-const EVENTS: [Event; 34] = [
+const EVENTS: [Event; 35] = [
     Take,
     Close,
     ExpectMore,
@@ -115,6 +116,7 @@ const EVENTS: [Event; 34] = [
     Unsupported,
     IllegalArgument,
     Failure,
+    Damaged,
     OtherReply,
     Length,
     LengthSealed,
@@ -320,9 +322,10 @@ fn reply(event: Event, offset: i64) -> WireCommand {
             let operation_name = "read".into();
             OperationUnsupported { request_id, operation_name, server_stack_trace }.into()
         }
-        IllegalArgument | Failure => {
+        IllegalArgument | Failure | Damaged => {
             let error_code = match event {
                 IllegalArgument => FailureCode::IllegalArgument,
+                Damaged => FailureCode::Damaged,
                 _ => FailureCode::Unspecified,
             };
             ErrorMessage { request_id, segment, message: "no".into(), error_code }.into()
