@@ -55,5 +55,5 @@ pub(crate) use self::{
 #[cfg(test)]
 pub(crate) use self::{
     disk::carry_out_commit,
-    tests::{Failing, Faulty},
+    tests::{Failing, Faulty, Slow},
 };

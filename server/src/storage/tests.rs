@@ -1,14 +1,20 @@
 //! A server on a disk of which calls fail.
 
+mod failing;
+mod slow;
+
 use std::io::ErrorKind;
 
-use pravega_sdk_server_core::store::{Info, Refusal};
+use pravega_sdk_server_core::{
+    ids::Moment,
+    store::{Info, Look, Refusal},
+};
 use tokio::time::timeout;
 
 use super::*;
 use crate::{
     durable::NotDurable,
-    log::{Failing, Faulty},
+    log::{Failing, Faulty, Slow},
 };
 
 const FAR: Duration = Duration::from_secs(60);
@@ -62,10 +68,7 @@ impl Server {
     }
 
     /// Does work on the machine, and waits until what it changed is durable.
-    async fn change(
-        &self,
-        work: impl FnOnce(&mut Machine, pravega_sdk_server_core::ids::Moment),
-    ) -> Result<(), NotDurable> {
+    async fn change(&self, work: impl FnOnce(&mut Machine, Moment)) -> Result<(), NotDurable> {
         let ((), after) = self.state.run(work);
         timeout(FAR, self.state.wait_durable(after)).await.unwrap()
     }
@@ -92,10 +95,41 @@ impl Server {
         timeout(FAR, waited).await.expect(what);
     }
 
+    /// Appends bytes to a segment, and waits until they are durable.
+    async fn append(&self, name: &str, bytes: &[u8]) -> Result<(), NotDurable> {
+        self.change(append(name, bytes)).await
+    }
+
+    /// Takes what is durable out of memory. Returns where the first bytes of a segment are then.
+    fn evict(&self, name: &str, len: usize) -> Vec<SegmentRange> {
+        let durable = self.state.durable.borrow().to();
+        self.state.with_machine(|machine| {
+            (0..3).for_each(|_| _ = machine.store.evict(durable, u64::MAX));
+            match machine.store.look(name, 0, len) {
+                Some(Look::Evicted(parts)) => parts,
+                other => panic!("{other:?}"),
+            }
+        })
+    }
+
+    /// Bytes that were evicted; `None` if they cannot be read.
+    async fn read(&self, parts: &[SegmentRange]) -> Option<Bytes> {
+        timeout(FAR, self.state.read_from_disk(parts.to_vec())).await.unwrap()
+    }
+
     async fn end(self) {
         self.watching.abort();
         self.state.close_log();
         tokio::task::spawn_blocking(move || self.storage.join()).await.unwrap();
+    }
+}
+
+/// Appends bytes to a segment.
+fn append(name: &str, bytes: &[u8]) -> impl FnOnce(&mut Machine, Moment) + Send + use<> {
+    let (name, data) = (name.into(), Bytes::copy_from_slice(bytes));
+    move |machine, at| {
+        let (_, mut step) = machine.call(at);
+        step.append_internal(&name, data, Vec::new()).unwrap();
     }
 }
 
@@ -351,14 +385,14 @@ async fn the_folder_is_free_after_the_end_also_while_it_is_read_back_after_a_ref
     server.create("two").await.unwrap_err();
     server.disk.set(&[]);
     let disk = Arc::clone(&server.disk);
-    disk.hold_reads(true);
+    disk.hold(&[Slow::Reads]);
     let begun = disk.begun_reads.load(Ordering::SeqCst);
     server.watch();
     let reads = |server: &Server| server.disk.begun_reads.load(Ordering::SeqCst) > begun;
     server.until("it is read back", reads).await;
     let reading = tokio::spawn(server.read_again());
     tokio::time::sleep(Duration::from_millis(100)).await;
-    disk.hold_reads(false);
+    disk.hold(&[]);
     drop(disk);
     let machine = reading.await.unwrap();
     assert!(machine.store.info("one").is_ok());

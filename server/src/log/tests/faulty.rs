@@ -20,14 +20,26 @@ pub(crate) enum Failing {
     Write(&'static str, io::ErrorKind),
     /// A read of a file whose name ends with one of these, which is not found.
     Read(&'static str, &'static [char]),
+    /// A read, for another reason.
+    Unreadable(&'static str),
     Sync(&'static str),
+    /// Every call that changes something.
+    All(io::ErrorKind),
     Create(&'static str),
     /// A write of zeros.
     Zeros,
     Cut,
 }
 
-/// A disk of which some calls fail.
+/// Calls that take as long as a test wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Slow {
+    Reads,
+    Writes,
+    Syncs,
+}
+
+/// A disk of which some calls fail, or take long.
 #[derive(Debug)]
 pub(crate) struct Faulty {
     files: Files,
@@ -37,8 +49,10 @@ pub(crate) struct Faulty {
     pub(crate) looks: Mutex<BTreeMap<String, usize>>,
     /// The zeros that were written.
     zeros: AtomicU64,
-    /// Whether reads wait.
-    holds_reads: (Mutex<bool>, Condvar),
+    /// The calls that wait.
+    held: (Mutex<Vec<Slow>>, Condvar),
+    /// How many calls of those kinds wait.
+    waiting: AtomicU64,
     /// The reads that were begun.
     pub(crate) begun_reads: AtomicU64,
 }
@@ -51,7 +65,8 @@ impl Faulty {
             failures: AtomicU64::new(0),
             looks: Mutex::default(),
             zeros: AtomicU64::new(0),
-            holds_reads: Default::default(),
+            held: Default::default(),
+            waiting: AtomicU64::new(0),
             begun_reads: AtomicU64::new(0),
         })
     }
@@ -60,10 +75,34 @@ impl Faulty {
         *self.failing.lock().unwrap() = failing.to_vec();
     }
 
-    /// Lets reads wait, or go on.
-    pub(crate) fn hold_reads(&self, holds: bool) {
-        *self.holds_reads.0.lock().unwrap() = holds;
-        self.holds_reads.1.notify_all();
+    /// Lets calls wait, and all others go on.
+    pub(crate) fn hold(&self, slow: &[Slow]) {
+        *self.held.0.lock().unwrap() = slow.to_vec();
+        self.held.1.notify_all();
+    }
+
+    /// How many calls wait.
+    pub(crate) fn are_held(&self) -> u64 {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
+    /// Waits while calls of a kind are held.
+    fn pass(&self, call: Slow) {
+        let (held, changed) = &self.held;
+        let held = held.lock().unwrap();
+        if held.contains(&call) {
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            drop(changed.wait_while(held, |held| held.contains(&call)).unwrap());
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Fails a call that changes something, if it should, or all such.
+    fn fail_change(&self, fails: impl Fn(&Failing) -> Option<io::ErrorKind>) -> io::Result<()> {
+        self.fail(|failing| match failing {
+            Failing::All(kind) => Some(*kind),
+            other => fails(other),
+        })
     }
 
     fn fail(&self, fails: impl Fn(&Failing) -> Option<io::ErrorKind>) -> io::Result<()> {
@@ -84,8 +123,11 @@ impl Disk for Faulty {
 
     fn read_at(&self, name: &str, at: u64, len: u64) -> io::Result<Bytes> {
         self.begun_reads.fetch_add(1, Ordering::SeqCst);
-        let (holds, changed) = &self.holds_reads;
-        drop(changed.wait_while(holds.lock().unwrap(), |holds| *holds).unwrap());
+        self.pass(Slow::Reads);
+        self.fail(|failing| match failing {
+            Failing::Unreadable(of) if name.starts_with(of) => Some(io::ErrorKind::Other),
+            _ => None,
+        })?;
         let found = self.fail(|failing| match failing {
             Failing::Read(of, ends) if name.starts_with(of) && name.ends_with(*ends) => {
                 Some(io::ErrorKind::NotFound)
@@ -100,7 +142,7 @@ impl Disk for Faulty {
     }
 
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.fail(|failing| match failing {
+        self.fail_change(|failing| match failing {
             Failing::Create(of) if name.starts_with(of) => Some(io::ErrorKind::StorageFull),
             _ => None,
         })?;
@@ -108,6 +150,8 @@ impl Disk for Faulty {
     }
 
     fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.pass(Slow::Writes);
+        self.fail_change(|_| None)?;
         let failed = self.fail(|failing| match failing {
             Failing::Write(of, kind) if name.starts_with(of) => Some(*kind),
             Failing::Zeros if bytes.iter().all(|byte| *byte == 0) => {
@@ -132,12 +176,13 @@ impl Disk for Faulty {
     }
 
     fn cut(&self, name: &str, len: u64) -> io::Result<()> {
-        self.fail(|failing| (*failing == Failing::Cut).then_some(io::ErrorKind::Other))?;
+        self.fail_change(|failing| (*failing == Failing::Cut).then_some(io::ErrorKind::Other))?;
         self.files.cut(name, len)
     }
 
     fn sync(&self, name: &str) -> io::Result<()> {
-        self.fail(|failing| match failing {
+        self.pass(Slow::Syncs);
+        self.fail_change(|failing| match failing {
             Failing::Sync(of) if name.starts_with(of) => Some(io::ErrorKind::Other),
             _ => None,
         })?;
@@ -145,14 +190,17 @@ impl Disk for Faulty {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.fail_change(|_| None)?;
         self.files.rename(from, to)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.fail_change(|_| None)?;
         self.files.remove(name)
     }
 
     fn sync_folder(&self) -> io::Result<()> {
+        self.fail_change(|_| None)?;
         self.files.sync_folder()
     }
 }

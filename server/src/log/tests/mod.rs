@@ -7,7 +7,7 @@ mod reading;
 mod storage;
 mod threads;
 
-pub(crate) use self::faulty::{Failing, Faulty};
+pub(crate) use self::faulty::{Failing, Faulty, Slow};
 
 use std::{path::Path, sync::Arc, time::Duration};
 
