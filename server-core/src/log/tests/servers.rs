@@ -189,19 +189,27 @@ struct Server {
     refusals: usize,
 }
 
-impl Server {
+/// What a folder has.
+struct Opened {
+    kept: Kept,
+    /// The last batch.
+    last: Sequence,
+    machine: Machine,
+}
+
+impl Opened {
     /// Opens a folder that had this past, or not the last batches of it, and checks all of it.
     #[allow(clippy::result_large_err, reason = "a test goes on with the disk")]
-    fn open(
+    fn new(
         mut disk: Disk,
-        mut past: Past,
+        past: &Past,
         acknowledged: Sequence,
         seed: u64,
         mistake: Option<Mistake>,
-    ) -> Result<Self, (Disk, Past)> {
+    ) -> Result<Self, Disk> {
         let (writer, held) = match open(&mut disk, seed) {
             Ok(opened) => opened,
-            Err(OpenFailure::Disk(_)) => return Err((disk, past)),
+            Err(OpenFailure::Disk(_)) => return Err(disk),
             Err(failure) => panic!("{failure:?} in {:?}", disk.list()),
         };
         let kept = Kept::new((disk, writer), held.as_ref(), settings(), seed, mistake);
@@ -213,6 +221,25 @@ impl Server {
         let what = format!("after batch {}", last.0);
         let found = held.as_ref().map_or_else(|| machine_with(Durability::Logged), restored);
         check(&kept, found, past.twin_after(last), &what);
+        Ok(Self { kept, last, machine })
+    }
+}
+
+impl Server {
+    /// Opens a folder that had this past, or not the last batches of it, and checks all of it.
+    #[allow(clippy::result_large_err, reason = "a test goes on with the disk")]
+    fn open(
+        disk: Disk,
+        mut past: Past,
+        acknowledged: Sequence,
+        seed: u64,
+        mistake: Option<Mistake>,
+    ) -> Result<Self, (Disk, Past)> {
+        let Opened { kept, last, machine } =
+            match Opened::new(disk, &past, acknowledged, seed, mistake) {
+                Ok(opened) => opened,
+                Err(disk) => return Err((disk, past)),
+            };
         past.go_back(last, machine);
         let mut server = Self { kept, past, is_refused: false, refusals: 0 };
         server.commit();
@@ -400,36 +427,92 @@ fn a_server_is_restored_from_its_log_after_every_life() {
     assert!(deaths > 500 && moves > 100 && refusals > 40 && parts > 40, "{counts:?}");
 }
 
-/// Runs a short history until the disk crashes at a call.
-fn run_to(call: usize, seed: u64) -> (Disk, Past, Sequence) {
-    let disk = Disk::default().failing_at(call, Fault::Crash(Part::Half));
-    match Server::open(disk, Past::new(seed), Sequence(0), seed, None) {
-        Err((disk, past)) => (disk, past, Sequence(0)),
-        Ok(mut server) => {
-            let acknowledged = server.run(150);
-            (server.kept.log.disk, server.past, acknowledged)
+/// A short history on a disk of which a call fails.
+struct Run {
+    disk: Disk,
+    past: Past,
+    acknowledged: Sequence,
+    /// True if the log takes nothing more.
+    has_failed: bool,
+    /// How often batches were refused.
+    refusals: usize,
+}
+
+impl Run {
+    fn to(call: usize, fault: Fault, seed: u64) -> Self {
+        let disk = Disk::default().failing_at(call, fault);
+        match Server::open(disk, Past::new(seed), Sequence(0), seed, None) {
+            Err((disk, past)) => {
+                Self { disk, past, acknowledged: Sequence(0), has_failed: true, refusals: 0 }
+            }
+            Ok(mut server) => {
+                let acknowledged = server.run(150);
+                let has_failed = server.kept.log.writer.failure().is_some();
+                let (disk, past, refusals) = (server.kept.log.disk, server.past, server.refusals);
+                Self { disk, past, acknowledged, has_failed, refusals }
+            }
         }
+    }
+
+    /// Checks what is left after the machine has lost its power, in every way, and after the end of
+    /// the process alone. Returns how often that was.
+    fn check(&self, call: usize, seed: u64) -> usize {
+        let mut random = fastrand::Rng::with_seed(seed * 10_000 + call as u64);
+        let lost = LOSSES.map(|loss| (format!("{loss:?}"), self.disk.after(loss, &mut random)));
+        let mut count = 0;
+        for (end, disk) in lost.into_iter().chain([("a kill".to_owned(), self.disk.after_kill())]) {
+            let opened = Opened::new(disk, &self.past, self.acknowledged, seed + 1, None);
+            assert!(opened.is_ok(), "seed {seed}, call {call}, {end}: a disk without faults");
+            count += 1;
+        }
+        count
     }
 }
 
+const PARTS: [Part; 3] = [Part::Nothing, Part::Half, Part::Everything];
+
 #[test]
-fn a_server_is_restored_after_a_crash_at_any_call_of_the_disk() {
-    let mut crashes = 0;
+fn a_server_is_restored_after_a_crash_at_any_call_of_the_disk_whatever_is_lost() {
+    let mut restored = 0;
     for seed in 0..2 {
         for call in 1.. {
-            let mut random = fastrand::Rng::with_seed(seed * 10_000 + call as u64);
-            let loss = LOSSES[random.usize(..LOSSES.len())];
-            let (disk, past, acknowledged) = run_to(call, seed);
-            if !disk.is_down() {
+            // Each call with a part of its effect, and the same with another one in the other seed.
+            let part = PARTS[(call + seed as usize) % PARTS.len()];
+            let run = Run::to(call, Fault::Crash(part), seed);
+            if !run.disk.is_down() {
                 break;
             }
-            let after = disk.after(loss, &mut random);
-            let opened = Server::open(after, past, acknowledged, seed + 1, None);
-            assert!(opened.is_ok(), "seed {seed}, call {call}, {loss:?}: a disk without faults");
-            crashes += 1;
+            restored += run.check(call, seed);
         }
     }
-    assert!(crashes > 300, "{crashes} crashes");
+    println!("{restored} times");
+    assert!(restored > 1500, "{restored} times");
+}
+
+#[test]
+fn a_server_keeps_what_it_acknowledged_whatever_call_of_the_disk_fails() {
+    let (mut failed, mut went_on, mut refusals) = (0, 0, 0);
+    for seed in 0..2 {
+        for call in 1.. {
+            let part = PARTS[(call + seed as usize) % PARTS.len()];
+            let run = Run::to(call, Fault::Error(part), seed);
+            if run.disk.calls() < call {
+                break;
+            }
+            match run.has_failed {
+                true => failed += 1,
+                false => went_on += 1,
+            }
+            run.check(call, seed);
+            let run = Run::to(call, Fault::NoSpace(1 + call % 5, part), seed);
+            // Only a folder that cannot be created is not used.
+            assert!(!run.has_failed || run.acknowledged == Sequence(0), "seed {seed}, call {call}");
+            refusals += run.refusals;
+            run.check(call, seed);
+        }
+    }
+    println!("{failed} failed, {went_on} went on, {refusals} refusals");
+    assert!(failed > 50 && went_on > 100 && refusals > 20, "{failed}, {went_on}, {refusals}");
 }
 
 #[test]

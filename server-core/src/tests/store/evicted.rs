@@ -2,8 +2,12 @@
 
 use bytes::Bytes;
 use pravega_sdk_types::Offset;
+use pravega_sdk_wire_protocol::{
+    WireCommand,
+    commands::{AppendBlockEnd, SetupAppend},
+};
 
-use super::{OTHER, SEGMENT, brief, machine_in};
+use super::{OTHER, SEGMENT, WRITER, brief, machine_in};
 use crate::{
     ids::{ConnectionId, StoreIndex},
     log::SegmentNumber,
@@ -355,4 +359,54 @@ fn the_buffers_of_evicted_pieces_are_those_of_the_next_ones_whether_appended_or_
     evict(&mut machine, ALL);
     machine.store.evict(ALL, PIECE as u64);
     assert_eq!(machine.store.spare_count(), 2);
+}
+
+#[test]
+fn an_append_takes_one_step_however_many_connections_catch_up_from_files() {
+    const CONNECTIONS: u64 = 600;
+    let mut machine = machine_in("empty");
+    let long = vec![7; 3 << 20];
+    machine.call(at(3)).1.append_internal(&SEGMENT.into(), long.clone().into(), vec![]).unwrap();
+    evict(&mut machine, ALL);
+    for connection in 0..CONNECTIONS {
+        let offset = (connection * 5000) as i64;
+        assert_eq!(read(&mut machine, connection, offset), [""; 0]);
+    }
+    let mut session = Session::new(ConnectionId(CONNECTIONS), StoreIndex(0));
+    let mut ask = |machine: &mut Machine, command: WireCommand| {
+        let mut replies = Vec::new();
+        session.handle(command, &mut machine.context(at(4), &mut replies)).unwrap();
+        let [reply] = &replies[..] else { panic!("{} replies", replies.len()) };
+        reply.command.name()
+    };
+    let (request_id, segment, delegation_token) = (9, OTHER.into(), "".into());
+    let set_up = SetupAppend { request_id, writer_id: WRITER, segment, delegation_token };
+    assert_eq!(ask(&mut machine, set_up.into()), "AppendSetup");
+    let mut append = |machine: &mut Machine, number| {
+        let append = AppendBlockEnd {
+            writer_id: WRITER,
+            size_of_whole_events: 0,
+            data: Bytes::from_static(b"data"),
+            num_events: 1,
+            last_event_number: number,
+            request_id,
+        };
+        assert_eq!(ask(machine, append.into()), "DataAppended");
+    };
+    let (mut number, mut answered) = (0, 0);
+    while answered < CONNECTIONS {
+        let fetches = machine.store.take_fetches();
+        assert!(!fetches.is_empty(), "{answered} reads are answered");
+        for fetch in fetches {
+            // Between any two steps of the others, and none of them is long.
+            assert!(fetch.to - fetch.from <= 1 << 20, "{} bytes", fetch.to - fetch.from);
+            number += 1;
+            append(&mut machine, number);
+            let bytes = long[fetch.from as usize..fetch.to as usize].to_vec();
+            machine.store.fetched(&fetch, &bytes.into());
+            answered += machine.store.take_woken().len() as u64;
+        }
+    }
+    append(&mut machine, number + 1);
+    assert_eq!(machine.store.held(), machine.store.recount());
 }
