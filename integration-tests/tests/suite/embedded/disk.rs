@@ -1,13 +1,17 @@
 //! A server whose data is in a folder: more of it than fits into memory, and limits of the disk.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, fs::File, path::Path, process::Command, time::Duration};
 
 use bytes::Bytes;
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_event_stream::{WriterConfig, codec::Utf8};
-use pravega_sdk_integration_tests::harness::{FAR, eventually, new_stream, read_all, unique};
+use pravega_sdk_integration_tests::harness::{
+    FAR, eventually, new_stream, read_all, tool::binary, unique,
+};
 use pravega_sdk_server::EmbeddedServer;
-use pravega_sdk_types::{ErrorKind, Scope, ScopedStream};
+use pravega_sdk_types::{
+    ErrorKind, RetentionPolicy, ScalingPolicy, Scope, ScopedStream, StreamConfiguration,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::timeout,
@@ -25,7 +29,7 @@ const MEMORY: u64 = 64;
 const MIB: usize = 1 << 20;
 
 /// A part of a long stream.
-fn part(number: usize) -> Vec<u8> {
+pub(crate) fn part(number: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(number as u64);
     (0..MIB / 8).flat_map(|_| random.u64(..).to_be_bytes()).collect()
 }
@@ -136,4 +140,130 @@ async fn a_file_that_reaches_a_limit_of_the_system_is_a_full_disk_and_the_server
     .await;
     assert!(!controller.scope_exists(&refused.unwrap()).await.unwrap());
     assert!(process.is_running());
+}
+
+/// The names of the log files of a folder.
+fn logs(folder: &Path) -> BTreeSet<String> {
+    let files = std::fs::read_dir(folder).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("log-")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_retention_removes_gives_its_files_back_and_writing_goes_on() {
+    // Files of 2 MiB, and 23 MiB that may be used.
+    const LIMIT: u64 = 32 << 20;
+    const ROUNDS: u32 = 12;
+    const EVENTS: u32 = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let builder = EmbeddedServer::builder()
+        .with_directory(folder.path())
+        .with_disk_limit(LIMIT)
+        .with_standing_clock();
+    let (server, factory) = support::start(builder.clone()).await;
+    let policy = RetentionPolicy::BySize { min_bytes: 1 << 20, max_bytes: None };
+    let configuration = StreamConfiguration::default().with_retention(policy).unwrap();
+    let stream = support::stream_with(&factory, &configuration).await;
+    let writer = factory.event_writer(&stream, Utf8).await.unwrap();
+    let more = "x".repeat(100_000);
+    let mut seen = BTreeSet::new();
+    for round in 0..ROUNDS {
+        for number in round * EVENTS..(round + 1) * EVENTS {
+            // More than the folder may have, in all.
+            timeout(FAR, writer.write("key", format!("{number}:{more}"))).await.unwrap().unwrap();
+        }
+        seen.extend(logs(folder.path()));
+        server.advance_clock(Duration::from_secs(31 * 60)).unwrap();
+        // What is left are two rounds of 4 MB, the current file and the next one.
+        eventually("its files are given back", async || {
+            seen.extend(logs(folder.path()));
+            logs(folder.path()).len() <= 8
+        })
+        .await;
+    }
+    assert!(seen.len() > 20, "there were few files: {seen:?}");
+    assert!(used(folder.path()) < LIMIT);
+    let left = async |factory: &ClientFactory| {
+        let events = read_all(factory, &stream).await;
+        let number = |event: &[u8]| {
+            let text = std::str::from_utf8(event).unwrap();
+            text.split(':').next().unwrap().parse::<u32>().unwrap()
+        };
+        events.iter().map(|event| number(event.event())).collect::<Vec<_>>()
+    };
+    let found = left(&factory).await;
+    assert!((11..=2 * EVENTS).contains(&(found.len() as u32)), "{found:?}");
+    assert_eq!(found, (found[0]..ROUNDS * EVENTS).collect::<Vec<_>>());
+    server.shutdown().await;
+    let (_server, factory) = support::start(builder).await;
+    assert_eq!(left(&factory).await, found);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn segments_that_are_truncated_to_their_ends_leave_memory_for_others() {
+    const SEGMENTS: u32 = 64;
+    const MEMORY: u64 = 16 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let builder = EmbeddedServer::builder().with_directory(folder.path()).with_memory_limit(MEMORY);
+    let (server, factory) = support::start(builder.clone()).await;
+    let stream = support::stream(&factory, SEGMENTS).await;
+    let writer = factory.event_writer(&stream, Utf8).await.unwrap();
+    let event = "x".repeat(64 << 10);
+    // Half a megabyte in each, twice of what memory may have.
+    let mut acks = Vec::new();
+    for number in 0..8 * SEGMENTS {
+        acks.push(writer.enqueue(&format!("key-{number}"), event.clone()).await.unwrap());
+    }
+    for ack in acks {
+        timeout(FAR, ack).await.unwrap().unwrap();
+    }
+    let tail = factory.batch_client(&stream).await.unwrap().tail_cut().await.unwrap();
+    factory.controller().truncate_stream(&tail).await.unwrap();
+    let check = async |server: &EmbeddedServer, factory: &ClientFactory, name: &str| {
+        let held = server.bytes_held();
+        assert!(held < MEMORY / 4, "{held} bytes are held");
+        let other = ScopedStream::new(stream.scope().clone(), name.parse().unwrap());
+        let many = StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(SEGMENTS));
+        factory.controller().create_stream(&other, &many).await.unwrap();
+        for stream in [&stream, &other] {
+            support::write(factory, stream, 0..100).await;
+            assert_eq!(support::numbers(factory, stream).await, (0..100).collect::<Vec<_>>());
+        }
+    };
+    check(&server, &factory, "other").await;
+    server.shutdown().await;
+    let (server, factory) = support::start(builder).await;
+    let tail = factory.batch_client(&stream).await.unwrap().tail_cut().await.unwrap();
+    factory.controller().truncate_stream(&tail).await.unwrap();
+    check(&server, &factory, "after").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_is_warned_at_four_fifths_before_anything_is_refused() {
+    // Files of 2 MiB; for moving what is read, 4 MiB and two and a half of them are kept free.
+    const USABLE: usize = (32 - 9) << 20;
+    let parent = tempfile::tempdir().unwrap();
+    let (folder, log) = (parent.path().join("data"), parent.path().join("stderr"));
+    let mut command = Command::new(binary());
+    command.args(["dev", "--port", "0", "--disk", "32M", "--dir"]).arg(&folder);
+    let process = Process::spawn_with(&mut command, File::create(&log).unwrap().into());
+    let factory = ClientFactory::connect(&process.url).await.unwrap();
+    let stream = new_stream(factory.controller(), 1).await;
+    let writer = factory.event_writer(&stream, Utf8).await.unwrap();
+    let event = "x".repeat(100_000);
+    let mut written = 0;
+    let mut write_up_to = async |len: usize| {
+        while written < len {
+            timeout(FAR, writer.write("key", event.clone())).await.unwrap().unwrap();
+            written += event.len();
+        }
+    };
+    let is_warned = || std::fs::read_to_string(&log).unwrap().contains("the folder is nearly full");
+    write_up_to(USABLE / 2).await;
+    // The server checks twice in a second.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(!is_warned(), "half of it is used");
+    write_up_to(USABLE / 100 * 85).await;
+    eventually("the operator is warned", async || is_warned()).await;
+    write_up_to(USABLE / 100 * 87).await;
 }
