@@ -7,7 +7,7 @@ mod bounds;
 mod clock;
 mod damage;
 mod deletion;
-mod disk;
+pub(super) mod disk;
 mod failing_disk;
 mod faults;
 mod file_systems;
