@@ -1,30 +1,26 @@
 //! Which peers are accepted and which refused, each with its own text.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
+use std::sync::Arc;
 
-use common::{
-    Authority, Certified, accepted, answer, connect, refused, self_signed, serve, server,
-};
-use pravega_sdk_tls::{TlsConfig, TlsConnector, TlsError, TlsProblem};
+use pravega_sdk_tls::{TlsConfig, TlsConnector, TlsProblem};
 use pravega_sdk_types::{Endpoint, ErrorKind};
 use rcgen::{
     BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
     NameConstraints, date_time_ymd,
 };
+use rustls::{
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use tokio::sync::mpsc;
 
-/// The failures of a table, which must be different from each other.
-#[derive(Default)]
-struct Table(Vec<String>);
-
-impl Table {
-    fn expect(&mut self, error: &TlsError, expected: &str) {
-        let text = error.to_string();
-        assert!(text.contains(expected), "expected {expected:?} in {text:?}");
-        assert!(!self.0.contains(&text), "two cases have the text {text:?}");
-        self.0.push(text);
-    }
-}
+use crate::{
+    common::{
+        Authority, Certified, accepted, answer, connect, refused, self_signed, serve, server,
+    },
+    texts::{Table, about_the_same},
+};
 
 async fn presenting(certified: Certified) -> Endpoint {
     serve(server(&certified, None)).await
@@ -90,7 +86,8 @@ async fn every_invalid_chain_of_a_server_has_its_own_text() {
     // The last bytes are those of the signature.
     let unsigned = authority.server("localhost").tampered(|der| *der.last_mut().unwrap() ^= 1);
     let error = refused(&trusted, &presenting(unsigned).await).await;
-    table.expect(&error, "is not signed by the key of its issuer");
+    // A signature that is damaged and one of another key cannot be told apart.
+    table.expect(&error, "that of \"authority\" in the trust store is another one");
 
     let limited = Authority::with(|params| {
         params.name_constraints = Some(NameConstraints {
@@ -104,7 +101,9 @@ async fn every_invalid_chain_of_a_server_has_its_own_text() {
     let middle = authority.below("in the middle", BasicConstraints::Unconstrained);
     let missing = presenting(middle.server("localhost")).await;
     let error = refused(&trusted, &missing).await;
-    table.expect(&error, "issued by an authority that is not trusted");
+    let about = "not trusted: \"in the middle\"; if that one is below a trusted authority, the \
+                 server must send its certificate too";
+    table.expect(&error, about);
 
     let short = authority.below("short", BasicConstraints::Constrained(0));
     let below = short.below("below", BasicConstraints::Unconstrained);
@@ -184,7 +183,7 @@ async fn a_server_of_tls_1_1_is_refused_by_its_version() {
     hello.extend([7; 32]);
     hello.extend([0, 0, 0x2f, 0]);
     let error = refused(&Authority::new().trusted(), &answer(hello.leak()).await).await;
-    assert!(error.to_string().contains("speaks neither TLS 1.2 nor TLS 1.3"), "{error}");
+    about_the_same(&error, "speaks neither TLS 1.2 nor TLS 1.3");
 }
 
 #[tokio::test]
@@ -206,7 +205,7 @@ async fn a_server_that_asks_for_a_certificate_refuses_clients_each_with_its_own_
 
     let expired = authority.client(|params| params.not_after = date_time_ymd(2002, 1, 1));
     let error = refused(&with(&expired), &endpoint).await;
-    table.expect(&error, "refuses the client's certificate: it has expired");
+    table.expect(&error, "refuses the client's certificate: it has expired, or is not valid yet");
 }
 
 #[tokio::test]
@@ -236,6 +235,47 @@ async fn trusted_servers_are_accepted_by_name_by_address_and_by_another_name() {
     let both = trusted.with_trust_pem("others", others.pem());
     accepted(&both, &presenting(others.server("localhost")).await).await;
     accepted(&both, &by_name).await;
+}
+
+/// Reports the names that clients ask for.
+#[derive(Debug)]
+struct Asked {
+    names: mpsc::UnboundedSender<Option<String>>,
+    inner: Arc<dyn ResolvesServerCert>,
+}
+
+impl ResolvesServerCert for Asked {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.names.send(hello.server_name().map(str::to_owned)).unwrap();
+        self.inner.resolve(hello)
+    }
+}
+
+#[tokio::test]
+async fn a_server_is_asked_for_the_name_that_its_certificate_is_checked_for() {
+    let authority = Authority::new();
+    let names = ["localhost", "127.0.0.1", "store.cluster.test"];
+    let mut config =
+        server(&authority.sign(&names, ExtendedKeyUsagePurpose::ServerAuth, |_| {}), None);
+    let (names, mut asked) = mpsc::unbounded_channel();
+    config.cert_resolver = Arc::new(Asked { names, inner: Arc::clone(&config.cert_resolver) });
+    let by_name = serve(config).await;
+    let by_address = Endpoint::new("127.0.0.1", by_name.port()).unwrap();
+    let trusted = authority.trusted();
+    let forwarded = trusted.clone().with_server_name("store.cluster.test");
+    let wrong = trusted.clone().with_server_name("elsewhere.test");
+
+    accepted(&trusted, &by_name).await;
+    assert_eq!(asked.recv().await.unwrap().as_deref(), Some("localhost"));
+    // RFC 6066, 3: an address is no name that can be asked for.
+    accepted(&trusted, &by_address).await;
+    assert_eq!(asked.recv().await.unwrap(), None);
+    for endpoint in [&by_name, &by_address] {
+        accepted(&forwarded, endpoint).await;
+        assert_eq!(asked.recv().await.unwrap().as_deref(), Some("store.cluster.test"));
+    }
+    refused(&wrong, &by_name).await;
+    assert_eq!(asked.recv().await.unwrap().as_deref(), Some("elsewhere.test"));
 }
 
 #[tokio::test]
@@ -269,7 +309,7 @@ async fn a_protocol_that_is_offered_is_chosen_or_none_is_and_others_are_refused(
         connect(&offering, &speaking(protocols).await).await.unwrap();
     }
     let error = connect(&offering, &speaking(&[h2]).await).await.err().unwrap();
-    assert_eq!(error.to_string(), "TLS failed: the server does not speak HTTP/1.1");
+    about_the_same(&error, "TLS failed: the server does not speak HTTP/1.1");
     assert_eq!(error.problem(), TlsProblem::OtherProtocol);
 }
 

@@ -1,16 +1,18 @@
 //! PEM files: those that cannot be used, and those that change.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod common;
-
 use std::{fs, path::Path, time::Duration};
 
-use common::{Authority, connect, refused, serve, server};
 use pravega_sdk_tls::{TlsConfig, TlsConnector};
 use pravega_sdk_types::ErrorKind;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::timeout,
+};
+
+use crate::{
+    common::{Authority, connect, refused, serve, server},
+    texts::Table,
 };
 
 const BROKEN: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
@@ -30,7 +32,7 @@ fn every_unusable_file_is_refused_with_its_own_text() {
         fs::write(&path, content).unwrap();
         path
     };
-    let (authority, mut texts) = (Authority::new(), Vec::new());
+    let (authority, mut table) = (Authority::new(), Table::default());
     let (one, two) = (authority.client(|_| {}), authority.client(|_| {}));
     let chain = file("chain", &one.chain_pem());
     let key = file("key", &one.key_pem());
@@ -59,9 +61,7 @@ fn every_unusable_file_is_refused_with_its_own_text() {
     for (config, setting, expected) in cases {
         let (found, text) = check(&config);
         assert_eq!(found, Some(setting), "{text}");
-        assert!(text.contains(expected), "expected {expected:?} in {text:?}");
-        assert!(!texts.contains(&text), "two cases have the text {text:?}");
-        texts.push(text);
+        table.expect(text, expected);
     }
 }
 
