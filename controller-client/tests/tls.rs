@@ -1,6 +1,6 @@
 //! TLS to a controller: what is trusted, what is refused, and that a repeat is not tried where it
 //! cannot help. The crate `tls` tests the cases one by one.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "../../tls/tests/common/authority.rs"]
 mod authority;
@@ -15,11 +15,11 @@ use pravega_sdk_proto::{
     ExistsResponse, ScopeInfo,
     controller_service_server::{ControllerService, ControllerServiceServer},
 };
-use pravega_sdk_tls::TlsConfig;
+use pravega_sdk_tls::{TlsConfig, TlsError, TlsProblem};
 use pravega_sdk_types::{ErrorKind, Outcome, RetryPolicy, Scope};
 use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
+    io::{AsyncReadExt as _, copy_bidirectional},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -126,6 +126,43 @@ async fn plain_to_tls_and_tls_to_plain_are_named_as_such() {
     assert!(reason.contains("the server speaks TLS"), "{reason}");
     let reason = refused(plain().await, Some(authority.trusted())).await;
     assert!(reason.contains("the server does not speak TLS"), "{reason}");
+}
+
+/// Closes every connection after its first bytes, without a word: as the Java server does if it
+/// speaks TLS only. With `reads` the end is one after all was read, else a reset.
+async fn silent(reads: bool) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut received = [0; 1 << 12];
+            let most = if reads { received.len() } else { 1 };
+            socket.read(&mut received[..most]).await.ok();
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_controller_that_closes_without_a_word_may_speak_tls_only_or_have_ended() {
+    for reads in [true, false] {
+        let error = call(silent(reads).await, None).await.unwrap_err();
+        // As before any TLS: it is tried again, and the call may have been made.
+        let facts = (error.kind(), error.outcome(), error.is_retryable(), error.attempts());
+        assert_eq!(facts, (ErrorKind::Unavailable, Outcome::Unknown, true, 3), "{error:?}");
+        let reason = std::error::Error::source(&error).unwrap();
+        let reason = reason.downcast_ref::<TlsError>().unwrap();
+        assert_eq!(reason.problem(), TlsProblem::ServerMayBeTlsOnly);
+        assert!(reason.to_string().contains("its port may speak TLS only"), "{reason}");
+        // What the connection said is not lost.
+        assert!(std::error::Error::source(reason).is_some());
+    }
+    // A controller that refuses connections says nothing of TLS.
+    let bound = TcpSocket::new_v4().unwrap();
+    bound.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let port = bound.local_addr().unwrap().port();
+    let error = call(port, None).await.unwrap_err();
+    assert!(!format!("{error:?}").contains("TLS"), "{error:?}");
 }
 
 #[tokio::test]

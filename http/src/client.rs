@@ -90,7 +90,13 @@ impl HttpClient {
             self.talk(PlainStream::new(socket, fault.clone()), request).await
         };
         // The library knows of the end of a connection only, not of its reason.
-        result.map_err(|failure| fault.reason().map_or(failure, Unanswered::Insecure))
+        result.map_err(|failure| match (fault.reason(), failure) {
+            (Some(reason), _) => Unanswered::Insecure(reason),
+            (None, Unanswered::Lost(reason)) if fault.is_silent() => {
+                Unanswered::Lost(format!("{reason}; its port may speak TLS only: https"))
+            }
+            (None, failure) => failure,
+        })
     }
 
     async fn talk<S>(&self, stream: S, request: &Request) -> Result<Answer, Unanswered>

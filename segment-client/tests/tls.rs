@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use pravega_sdk_segment_client::{ConnectionError, StoreConfig, StoreDialer};
-use pravega_sdk_tls::TlsConfig;
+use pravega_sdk_tls::{TlsConfig, TlsError, TlsProblem};
 use pravega_sdk_types::{Endpoint, ErrorKind};
 use pravega_sdk_wire_protocol::{Decoder, SendBuffer, VersionRange};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose};
@@ -117,6 +117,57 @@ async fn tls_to_a_plain_store_and_plain_to_a_tls_store_are_different_errors() {
     let error = connect(&endpoint, None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
     assert!(error.to_string().contains("the server speaks TLS"), "{error}");
+}
+
+/// Closes every connection after its first bytes, without a word: as the Java server does if it
+/// speaks TLS only. With TLS, it does so after the handshake.
+async fn silent(tls: Option<ServerConfig>) -> Endpoint {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let acceptor = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            match &acceptor {
+                Some(acceptor) => {
+                    let mut socket = acceptor.accept(socket).await.unwrap();
+                    socket.read_u8().await.ok();
+                }
+                None => {
+                    socket.read_u8().await.ok();
+                }
+            }
+        }
+    });
+    Endpoint::new("localhost", port).unwrap()
+}
+
+/// What an error says of TLS.
+fn problem(error: &ConnectionError) -> Option<TlsProblem> {
+    let source = std::error::Error::source(error)?;
+    source.downcast_ref::<TlsError>().map(TlsError::problem)
+}
+
+#[tokio::test]
+async fn a_store_that_closes_without_a_word_may_speak_tls_only_or_have_ended() {
+    let endpoint = silent(None).await;
+    let error = connect(&endpoint, None).await.unwrap_err();
+    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::ConnectionLost, true));
+    assert_eq!(problem(&error), Some(TlsProblem::ServerMayBeTlsOnly), "{error:?}");
+    assert!(format!("{error:?}").contains("its port may speak TLS only"), "{error:?}");
+    // With TLS on, an end after the handshake says nothing of it.
+    let authority = Authority::new();
+    let endpoint = silent(Some(with_certificate(&authority, "localhost", |_| {}))).await;
+    let error = connect(&endpoint, Some(authority.trusted())).await.unwrap_err();
+    assert_eq!((error.kind(), problem(&error)), (ErrorKind::ConnectionLost, None), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_store_that_asks_for_a_certificate_lets_in_a_client_with_one() {
+    let authority = Authority::new();
+    let config = server(&authority.server("localhost"), Some(&authority));
+    let endpoint = store(Some(config)).await;
+    let client = authority.client(|_| {}).of_client().with_trust_pem("test", authority.pem());
+    connect(&endpoint, Some(client)).await.unwrap();
 }
 
 #[tokio::test]

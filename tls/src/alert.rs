@@ -30,7 +30,8 @@ pub struct PlainStream<S> {
 }
 
 impl<S> PlainStream<S> {
-    /// Watches `io`; `fault` gets the reason if the peer speaks TLS only.
+    /// Watches `io`; `fault` gets the reason if the peer speaks TLS only, and learns if the peer
+    /// ends the connection before it has sent a byte.
     #[must_use]
     pub fn new(io: S, fault: PeerFault) -> Self {
         Self { io, fault, has_received: false, failed: None }
@@ -47,6 +48,13 @@ impl<S> PlainStream<S> {
         let error = TlsError::speaks_only_tls();
         self.fault.record(&error);
         Err(io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
+    /// Handles the end of what the peer sends.
+    fn handle_end(&self) {
+        if !self.has_received {
+            self.fault.record_silence();
+        }
     }
 }
 
@@ -72,6 +80,7 @@ impl<S: AsyncRead + Unpin> PlainStream<S> {
         if ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)).is_ok() {
             self.inspect(buffer.filled())?;
         }
+        self.handle_end();
         let closed = || io::ErrorKind::BrokenPipe.into();
         Poll::Ready(Err(self.failed.take().unwrap_or_else(closed)))
     }
@@ -84,9 +93,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for PlainStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
+        // A read into no space says nothing of the peer.
+        let has_space = buffer.remaining() > 0;
+        let read = ready!(Pin::new(&mut self.io).poll_read(cx, buffer));
         let received = buffer.filled().get(before..).unwrap_or_default();
-        Poll::Ready(self.inspect(received))
+        if read.is_err() || received.is_empty() && has_space {
+            self.handle_end();
+        }
+        read?;
+        let inspected = self.inspect(received);
+        if inspected.is_err() {
+            // A read that fails has read nothing.
+            buffer.set_filled(before);
+        }
+        Poll::Ready(inspected)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pravega_sdk_types::{ErrorKind, Failure, Outcome, Wording, error_type};
+use pravega_sdk_types::{Cause, ErrorKind, Failure, Outcome, Wording, error_type};
 
 use crate::TlsProblem;
 
@@ -12,7 +12,8 @@ error_type! {
     /// The kind is [`Config`](ErrorKind::Config) for files and settings that cannot be used,
     /// [`Tls`](ErrorKind::Tls) for a peer that is refused or refuses,
     /// [`ConnectionLost`](ErrorKind::ConnectionLost) for a connection that ended during the
-    /// handshake, and [`Unsupported`](ErrorKind::Unsupported) in a build without TLS.
+    /// handshake, or before the peer sent anything, and [`Unsupported`](ErrorKind::Unsupported) in
+    /// a build without TLS.
     pub struct TlsError {
         setting: Option<&'static str>,
         problem: TlsProblem,
@@ -40,6 +41,18 @@ impl TlsError {
     pub fn speaks_only_tls() -> Self {
         Self::of(ErrorKind::Tls, "the server speaks TLS, and the client is set to speak without it")
             .with_problem(TlsProblem::ServerIsTlsOnly)
+    }
+
+    /// A connection without TLS that the server ended before it sent anything, as the Java server
+    /// does if it speaks TLS only. A server that ends, or something on the way to it, does the
+    /// same, so this is a cause of a failure and never decides what follows from it. `cause` is
+    /// what else is known.
+    #[must_use]
+    pub fn may_speak_only_tls(cause: Option<Cause>) -> Self {
+        let detail = "the server closed the connection before it sent anything; its port may speak \
+                      TLS only, and the client is set to speak without it";
+        let failure = Failure::new(ErrorKind::ConnectionLost, Outcome::NotApplied, detail);
+        Self::from(failure.with_shared_source(cause)).with_problem(TlsProblem::ServerMayBeTlsOnly)
     }
 
     pub(crate) fn with_problem(self, problem: TlsProblem) -> Self {

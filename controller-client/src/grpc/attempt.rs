@@ -5,8 +5,10 @@
 //! is kept from other calls.
 
 use pravega_sdk_proto::controller_service_client::ControllerServiceClient;
+use pravega_sdk_tls::PeerFault;
 use pravega_sdk_types::{ErrorKind, Outcome};
 use tokio::{runtime::Handle, task::JoinSet};
+use tonic::Status;
 
 use super::{
     authorize::Header,
@@ -43,6 +45,15 @@ pub(super) async fn attempt(
         Some(Ok(answer)) => answer,
         // The credential provider panicked, or the runtime ended.
         Some(Err(_)) | None => Err(FailedAttempt::lost(Outcome::Unknown)),
+    }
+}
+
+/// The failure of a request, for the reason that its connection knows of.
+fn failed(fault: &PeerFault, status: Status) -> FailedAttempt {
+    match fault.reason() {
+        Some(reason) => FailedAttempt::insecure(reason),
+        None if fault.is_silent() => FailedAttempt::from_status(status).of_silent_controller(),
+        None => FailedAttempt::from_status(status),
     }
 }
 
@@ -107,10 +118,7 @@ impl Attempt {
                     let answering = message.send(client, header);
                     let failure = match clock.within(Some(until), answering).await {
                         Some(Ok(())) => return Ok(connected.link),
-                        Some(Err(status)) => match connected.fault.reason() {
-                            Some(reason) => FailedAttempt::insecure(reason),
-                            None => FailedAttempt::from_status(status),
-                        },
+                        Some(Err(status)) => failed(&connected.fault, status),
                         None => FailedAttempt::timed_out(self.elapsed()),
                     };
                     if self.has_others(&failure, header) {

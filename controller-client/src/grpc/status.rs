@@ -75,6 +75,16 @@ impl FailedAttempt {
         Self { error: failure.into(), verdict, sent: Sent::Nothing }
     }
 
+    /// Adds a cause: the controller has sent nothing over the connection, and may speak TLS only.
+    /// What follows from the failure stays, as a controller that ends does the same.
+    pub(super) fn of_silent_controller(self) -> Self {
+        let error = self.error.map(|failure| {
+            let cause = failure.shared_source().cloned();
+            failure.with_source(TlsError::may_speak_only_tls(cause))
+        });
+        Self { error, ..self }
+    }
+
     /// Creates the failure of an attempt without a connection, which another controller may not
     /// have.
     pub(super) fn unreached(error: ControllerError) -> Self {

@@ -86,7 +86,7 @@ async fn no_redirect_is_followed() {
 async fn what_is_no_answer_has_a_kind_and_a_reason() {
     let lost = ErrorKind::ConnectionLost;
     for (says, kind, reason) in [
-        (bytes(""), lost, "before the whole answer"),
+        (bytes(""), lost, "its port may speak TLS only: https"),
         (bytes("HTTP/1.1 200 OK\r\nContent-Le"), lost, "before the whole answer"),
         (bytes("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"), lost, "before the whole answer"),
         (

@@ -68,7 +68,14 @@ impl StoreDialer {
         let mut io = self.open(endpoint).await?;
         let mut received = BytesMut::new();
         let limit = self.config.handshake_timeout;
-        let peer = handshake(&mut io, &mut received, endpoint, limit).await?;
+        let peer = match handshake(&mut io, &mut received, endpoint, limit).await {
+            Ok(peer) => peer,
+            Err(error) => {
+                let is_plain = matches!(io, StoreIo::Tcp(_));
+                let is_silent = received.is_empty() && error.kind() == ErrorKind::ConnectionLost;
+                return Err(if is_plain && is_silent { error.of_silent_store() } else { error });
+            }
+        };
         Ok(StoreStream::new(io, received, endpoint.clone(), peer))
     }
 

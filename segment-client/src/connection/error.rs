@@ -36,6 +36,15 @@ impl ConnectionError {
         Self::new(error.kind(), endpoint, &error).map(|failure| failure.with_source(error))
     }
 
+    /// Adds a cause: the store has sent nothing over a connection without TLS, and may speak TLS
+    /// only. What follows from the error stays, as a store that ends does the same.
+    pub(crate) fn of_silent_store(self) -> Self {
+        self.map(|failure| {
+            let cause = failure.shared_source().cloned();
+            failure.with_source(TlsError::may_speak_only_tls(cause))
+        })
+    }
+
     /// Returns true if no connection to the store could be made.
     pub(crate) fn is_unreachable(&self) -> bool {
         matches!(self.kind(), ErrorKind::Unreachable | ErrorKind::Timeout)

@@ -7,4 +7,5 @@ mod common;
 mod chains;
 mod files;
 mod handshakes;
+mod plain;
 mod texts;
