@@ -62,7 +62,7 @@ impl Secured {
 impl fmt::Display for Secured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(certificate) = &self.certificate {
-            writeln!(f, "tls    PRAVEGA_TRUST_STORE={}", certificate.display())?;
+            writeln!(f, "tls    export PRAVEGA_TRUST_STORE={}", certificate.display())?;
         }
         if let Some(accounts) = &self.accounts {
             match &self.password {
@@ -70,7 +70,7 @@ impl fmt::Display for Secured {
                     let file = accounts.display();
                     let token = BASE64.encode(format!("{USER}:{password}"));
                     writeln!(f, "auth   user {USER}, password {password}; made in {file}:")?;
-                    writeln!(f, "       PRAVEGA_AUTH_METHOD=Basic PRAVEGA_AUTH_TOKEN={token}")?;
+                    writeln!(f, "       export PRAVEGA_AUTH_METHOD=Basic PRAVEGA_AUTH_TOKEN={token}")?;
                 }
                 None => writeln!(f, "auth   the accounts of {}", accounts.display())?,
             }
