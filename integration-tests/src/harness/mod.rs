@@ -4,6 +4,7 @@
 //! embedded server, which has its data where `PRAVEGA_TEST_STORAGE` says. All pass the same tests,
 //! so they behave in the same way.
 
+pub mod calls;
 pub mod canary;
 pub mod frames;
 pub mod issuer;

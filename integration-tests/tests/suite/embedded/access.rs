@@ -5,191 +5,22 @@ use std::{collections::BTreeSet, time::Duration};
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::Credentials;
 use pravega_sdk_event_stream::codec::Utf8;
-use pravega_sdk_integration_tests::harness::{self, eventually, rest::Rest};
-use pravega_sdk_proto::{
-    controller_service_client::ControllerServiceClient, stream_info::AccessOperation, *,
+use pravega_sdk_integration_tests::harness::{
+    self,
+    calls::{CALLS, Call, ask, basic, connect},
+    eventually,
+    rest::Rest,
 };
+use pravega_sdk_proto::{ScopeInfo, ScopesRequest, StreamsInScopeRequest};
 use pravega_sdk_server::{EmbeddedServer, ServerBuilder, account_line};
 use pravega_sdk_types::{ErrorKind, ScopedStream};
-use tonic::{Code, Request, transport::Channel};
+use tonic::{Code, Request};
 
 use super::support::{numbers, stream, write};
 
 /// The headers of accounts, all with the password `pw`.
 fn header(user: &str) -> String {
-    use base64::{Engine as _, prelude::BASE64_STANDARD};
-
-    format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:pw")))
-}
-
-fn info(operation: AccessOperation) -> StreamInfo {
-    let (scope, stream) = ("a".to_owned(), "t".to_owned());
-    StreamInfo { scope, stream, access_operation: operation.into() }
-}
-
-fn of(stream: &str, operation: AccessOperation) -> StreamInfo {
-    StreamInfo { stream: stream.to_owned(), ..info(operation) }
-}
-
-fn plain() -> Option<StreamInfo> {
-    Some(info(AccessOperation::Unspecified))
-}
-
-fn cut() -> StreamCut {
-    StreamCut { stream_info: plain(), ..StreamCut::default() }
-}
-
-fn scope() -> ScopeInfo {
-    ScopeInfo { scope: "a".to_owned() }
-}
-
-fn segment() -> SegmentId {
-    SegmentId { stream_info: plain(), segment_id: 0 }
-}
-
-fn transaction() -> TxnRequest {
-    TxnRequest { stream_info: plain(), ..TxnRequest::default() }
-}
-
-fn table() -> KeyValueTableInfo {
-    KeyValueTableInfo { scope: "a".to_owned(), kvt_name: "t".to_owned() }
-}
-
-fn group() -> ReaderGroupInfo {
-    let (scope, reader_group) = ("a".to_owned(), "t".to_owned());
-    ReaderGroupInfo { scope, reader_group, ..ReaderGroupInfo::default() }
-}
-
-fn group_configuration() -> ReaderGroupConfiguration {
-    let (scope, reader_group_name) = ("a".to_owned(), "t".to_owned());
-    ReaderGroupConfiguration { scope, reader_group_name, ..ReaderGroupConfiguration::default() }
-}
-
-/// Every call: its request, and the rule that it needs; none if it needs no account.
-macro_rules! calls {
-    ($($method:ident($request:expr) $needs:literal;)*) => {
-        const CALLS: &[(&str, &str)] = &[$((stringify!($method), $needs)),*];
-
-        /// Makes the call with a number; returns its code.
-        async fn ask(
-            client: &mut ControllerServiceClient<Channel>,
-            number: usize,
-            header: Option<&str>,
-        ) -> Code {
-            let mut at = 0..;
-            $(if at.next() == Some(number) {
-                let mut request = Request::new($request);
-                if let Some(header) = header {
-                    request.metadata_mut().insert("authorization", header.parse().unwrap());
-                }
-                let answer = Box::pin(client.$method(request)).await;
-                return answer.map_or_else(|status| status.code(), |_| Code::Ok);
-            })*
-            panic!("there is no call {number}")
-        }
-    };
-}
-
-calls! {
-    get_controller_server_list(ServerRequest::default()) "";
-    create_stream(StreamConfig { stream_info: plain(), ..StreamConfig::default() })
-        "prn::/scope:a,READ_UPDATE";
-    create_stream(StreamConfig {
-        stream_info: Some(of("_RGt", AccessOperation::Unspecified)),
-        ..StreamConfig::default()
-    }) "prn::/scope:a,READ";
-    update_stream(StreamConfig { stream_info: plain(), ..StreamConfig::default() })
-        "prn::/scope:a/stream:t,READ_UPDATE";
-    truncate_stream(cut()) "prn::/scope:a/stream:t,READ_UPDATE";
-    seal_stream(info(AccessOperation::Unspecified)) "prn::/scope:a/stream:t,READ_UPDATE";
-    delete_stream(info(AccessOperation::Unspecified)) "prn::/scope:a/stream:t,READ_UPDATE";
-    get_current_segments(info(AccessOperation::None)) "prn::/scope:a/stream:t,READ";
-    get_current_segments(info(AccessOperation::Unspecified)) "prn::/scope:a/stream:t,READ_UPDATE";
-    get_current_segments(of("_RGt", AccessOperation::None)) "prn::/scope:a/reader-group:t,READ";
-    get_epoch_segments(GetEpochSegmentsRequest { stream_info: plain(), epoch: 0 })
-        "prn::/scope:a/stream:t,READ_UPDATE";
-    get_segments(GetSegmentsRequest { stream_info: plain(), timestamp: 0 })
-        "prn::/scope:a/stream:t,READ_UPDATE";
-    get_segments(GetSegmentsRequest {
-        stream_info: Some(info(AccessOperation::None)),
-        timestamp: 0,
-    })
-        "prn::/scope:a/stream:t,READ";
-    get_segments_immediatly_following(segment()) "prn::/scope:a/stream:t,READ";
-    get_segments_immediately_following(segment()) "prn::/scope:a/stream:t,READ";
-    get_segments_between(StreamCutRange { stream_info: plain(), ..StreamCutRange::default() })
-        "prn::/scope:a/stream:t,READ";
-    scale(ScaleRequest { stream_info: plain(), ..ScaleRequest::default() })
-        "prn::/scope:a/stream:t,READ_UPDATE";
-    check_scale(ScaleStatusRequest { stream_info: plain(), epoch: 0 })
-        "prn::/scope:a/stream:t,READ";
-    get_uri(segment()) "prn::/scope:a/stream:t,READ";
-    is_segment_valid(segment()) "prn::/scope:a/stream:t,READ";
-    is_stream_cut_valid(cut()) "prn::/scope:a/stream:t,READ";
-    create_transaction(CreateTxnRequest { stream_info: plain(), ..CreateTxnRequest::default() })
-        "prn::/scope:a/stream:t,READ_UPDATE";
-    commit_transaction(transaction()) "prn::/scope:a/stream:t,READ_UPDATE";
-    abort_transaction(transaction()) "prn::/scope:a/stream:t,READ_UPDATE";
-    ping_transaction(PingTxnRequest { stream_info: plain(), ..PingTxnRequest::default() })
-        "prn::/scope:a/stream:t,READ_UPDATE";
-    check_transaction_state(transaction()) "prn::/scope:a/stream:t,READ";
-    list_completed_transactions(ListCompletedTxnRequest { stream_info: plain() })
-        "prn::/scope:a/stream:t,READ";
-    create_scope(scope()) "prn::/,READ_UPDATE";
-    list_scopes(ScopesRequest::default()) "prn::/,READ";
-    check_scope_exists(scope()) "prn::/scope:a,READ";
-    check_stream_exists(info(AccessOperation::Unspecified)) "prn::/scope:a/stream:t,READ";
-    list_streams_in_scope(StreamsInScopeRequest {
-        scope: Some(scope()),
-        ..StreamsInScopeRequest::default()
-    }) "prn::/scope:a,READ";
-    list_streams_in_scope_for_tag(StreamsInScopeWithTagRequest {
-        scope: Some(scope()),
-        tag: "x".to_owned(),
-        ..StreamsInScopeWithTagRequest::default()
-    }) "prn::/scope:a,READ";
-    delete_scope(scope()) "prn::/,READ_UPDATE";
-    delete_scope_recursive(scope()) "prn::/,READ_UPDATE";
-    get_delegation_token(info(AccessOperation::Read)) "prn::/scope:a/stream:t,READ";
-    get_delegation_token(info(AccessOperation::ReadWrite)) "prn::/scope:a/stream:t,READ_UPDATE";
-    get_delegation_token(info(AccessOperation::Unspecified)) "prn::/scope:a/stream:t,READ_UPDATE";
-    get_delegation_token(info(AccessOperation::Write))
-        "prn::/scope:a/key-value-table:t,READ_UPDATE";
-    get_delegation_token(of("_RGt", AccessOperation::Write)) "prn::/scope:a/reader-group:t,READ";
-    get_delegation_token(of("_MARKt", AccessOperation::Write)) "prn::/scope:a/stream:t,READ";
-    remove_writer(RemoveWriterRequest { stream: plain(), ..RemoveWriterRequest::default() })
-        "prn::/scope:a/stream:t,READ_UPDATE";
-    note_timestamp_from_writer(TimestampFromWriter {
-        position: Some(cut()),
-        ..TimestampFromWriter::default()
-    }) "prn::/scope:a/stream:t,READ_UPDATE";
-    create_key_value_table(KeyValueTableConfig {
-        scope: "a".to_owned(),
-        kvt_name: "t".to_owned(),
-        ..KeyValueTableConfig::default()
-    }) "prn::/scope:a,READ_UPDATE";
-    get_current_segments_key_value_table(table()) "prn::/scope:a/key-value-table:t,READ_UPDATE";
-    list_key_value_tables_in_scope(KvTablesInScopeRequest {
-        scope: Some(scope()),
-        ..KvTablesInScopeRequest::default()
-    }) "prn::/scope:a,READ";
-    get_key_value_table_configuration(table()) "prn::/scope:a/key-value-table:t,READ";
-    delete_key_value_table(table()) "prn::/scope:a/key-value-table:t,READ_UPDATE";
-    list_subscribers(info(AccessOperation::Unspecified)) "prn::/scope:a/stream:t,READ_UPDATE";
-    update_subscriber_stream_cut(SubscriberStreamCut {
-        stream_cut: Some(cut()),
-        ..SubscriberStreamCut::default()
-    }) "prn::/scope:a/stream:t,READ_UPDATE";
-    create_reader_group(group_configuration()) "prn::/scope:a,READ";
-    get_reader_group_config(group()) "prn::/scope:a,READ";
-    delete_reader_group(group()) "prn::/scope:a,READ";
-    update_reader_group(group_configuration()) "prn::/scope:a,READ";
-    get_stream_configuration(info(AccessOperation::Unspecified)) "prn::/scope:a/stream:t,READ";
-}
-
-async fn controller(server: &EmbeddedServer) -> ControllerServiceClient<Channel> {
-    let url = server.url().replace("tcp:", "http:");
-    ControllerServiceClient::new(Channel::from_shared(url).unwrap().connect().await.unwrap())
+    basic(user, "pw")
 }
 
 fn is_let_in(code: Code) -> bool {
@@ -206,7 +37,7 @@ fn every_call_is_in_the_table() {
         .collect();
     let plain = |name: &str| name.replace('_', "").to_lowercase();
     let all: BTreeSet<String> = names.into_iter().map(plain).collect();
-    let tested: BTreeSet<String> = CALLS.iter().map(|(name, _)| plain(name)).collect();
+    let tested: BTreeSet<String> = CALLS.iter().map(|call| plain(call.method)).collect();
     assert_eq!(tested, all);
     assert_eq!(all.len(), 46);
 }
@@ -222,12 +53,12 @@ async fn a_call_is_made_for_those_who_may_make_it_and_no_others() {
             "prn::/scope:aa*,READ_UPDATE;prn::/scope:b*,READ_UPDATE",
         )
         .with_limited_account("neighbour", "pw", "prn::/scope:a/*:tt,READ_UPDATE");
-    for (number, (_, needs)) in CALLS.iter().enumerate() {
+    for (number, Call { needs, .. }) in CALLS.iter().enumerate() {
         builder = builder.with_limited_account(&format!("exact{number}"), "pw", needs);
     }
     let server = builder.start().await.unwrap();
-    let mut client = controller(&server).await;
-    for (number, (name, needs)) in CALLS.iter().enumerate() {
+    let mut client = connect(&server.url()).await;
+    for (number, Call { name, needs, .. }) in CALLS.iter().enumerate() {
         let rule = format!("{name} needs {needs}");
         let needs_nothing = needs.is_empty();
         let without = ask(&mut client, number, None).await;
@@ -301,7 +132,7 @@ async fn lists_have_what_an_account_may_read() {
         let stream: ScopedStream = name.parse().unwrap();
         full.create_stream_if_absent(&stream, &Default::default()).await.unwrap();
     }
-    let mut grpc = controller(&server).await;
+    let mut grpc = connect(&server.url()).await;
     let ann = || header("ann").parse().unwrap();
     let mut request = Request::new(ScopesRequest::default());
     request.metadata_mut().insert("authorization", ann());
