@@ -173,6 +173,15 @@ impl Identity {
         }
     }
 
+    /// Returns true if a header has a scheme by which clients say who they are.
+    pub(crate) fn knows_scheme_of(&self, header: &str) -> bool {
+        #[cfg(feature = "jwt")]
+        if self.tokens.is_some() && Tokens::in_header(header).is_some() {
+            return true;
+        }
+        Credentials::are_in_header(header)
+    }
+
     /// What a client may do whose header names an account or has a token, or fails. The work of
     /// checking a password is on the account `checks`.
     pub(crate) async fn identify(

@@ -1,7 +1,7 @@
 //! What each kind of call needs to be allowed: what the Java server checks.
 
 use pravega_sdk_proto::{StreamInfo, stream_info::AccessOperation};
-use pravega_sdk_server_core::access::{Need, Operation, Resource};
+use pravega_sdk_server_core::access::{Need, Operation, Resource, operation_to_write};
 
 /// An operation on the list of scopes.
 pub(crate) fn scopes(operation: Operation) -> Need<'static> {
@@ -37,12 +37,19 @@ pub(crate) fn table<'a>(operation: Operation, scope: &'a str, table: &'a str) ->
 
 /// A token.
 pub(crate) fn token(info: &StreamInfo) -> Need<'_> {
-    let operation = match AccessOperation::try_from(info.access_operation) {
-        Ok(AccessOperation::Read | AccessOperation::None | AccessOperation::Any) => Operation::Read,
-        // Clients of old versions name no operation.
-        _ => Operation::Write,
-    };
-    Need::Token(operation, &info.scope, &info.stream)
+    let (scope, stream) = info.named();
+    match AccessOperation::try_from(info.access_operation) {
+        Ok(AccessOperation::Read | AccessOperation::None | AccessOperation::Any) => {
+            Need::Token(Operation::Read, scope, stream)
+        }
+        Ok(AccessOperation::Write | AccessOperation::ReadWrite) => {
+            Need::Token(Operation::Write, scope, stream)
+        }
+        // Clients of old versions name no operation, and get a token to write. For that they need
+        // the right to change, also where later clients write with the right to read.
+        _ if operation_to_write(stream) == Operation::Read => owner(Operation::Write, info),
+        _ => Need::Token(Operation::Write, scope, stream),
+    }
 }
 
 /// What the segments of a stream need: clients of old versions expect a token to write beside them.

@@ -85,7 +85,8 @@ impl Service {
 
     /// What the client of a call may do, if it is what the call needs.
     async fn admit(&self, header: &str, need: &Need<'_>) -> Result<Caller, Status> {
-        if *need == Need::Nothing && header.is_empty() {
+        // As on the Java server, a client of another scheme has no account.
+        if *need == Need::Nothing && !self.state.knows_scheme_of(header) {
             return Ok(None);
         }
         let caller = self.state.caller(header).await.map_err(status::of_refused)?;
@@ -216,13 +217,14 @@ macro_rules! calls {
                 &self,
                 request: Request<$asks>,
             ) -> Result<Response<$lists>, Status> {
-                let caller = self.admit(&authorization(&request), &Need::Nothing).await?;
+                let needs: fn(&$asks) -> Need<'_> = |$asking| $list_needs;
+                let need = needs(request.get_ref());
+                let caller = self.admit(&authorization(&request), &need).await?;
                 let (metadata, extensions, mut asked) = request.into_parts();
                 let first = asked.continuation_token.clone().unwrap_or_default();
                 loop {
                     let (metadata, extensions) = (metadata.clone(), extensions.clone());
                     let request = Request::from_parts(metadata, extensions, asked.clone());
-                    let needs: fn(&$asks) -> Need<'_> = |$asking| $list_needs;
                     let page = |$from: &mut Catalog, $page_of: $asks, _: &mut Step<'_>| $page;
                     let mut response = self.call(request, needs, |_, _| 0, |_| None, page).await?;
                     let Some(client) = &caller else { return Ok(response) };

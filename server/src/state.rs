@@ -120,6 +120,11 @@ impl ServerState {
         self.identity.set(Arc::new(identity)).ok();
     }
 
+    /// Returns true if a header has a scheme by which clients say who they are.
+    pub(crate) fn knows_scheme_of(&self, header: &str) -> bool {
+        self.identity.get().is_some_and(|identity| identity.knows_scheme_of(header))
+    }
+
     /// What a client may do whose call has a header.
     pub(crate) async fn caller(&self, header: &str) -> Result<Caller, Refused> {
         match self.identity.get() {

@@ -195,6 +195,10 @@ calls! {
         "prn::/scope:a/reader-group:t,READ";
     get_delegation_token "to write marks" (of("_MARKt", AccessOperation::Write))
         "prn::/scope:a/stream:t,READ";
+    get_delegation_token "of old clients of a group" (of("_RGt", AccessOperation::Unspecified))
+        "prn::/scope:a/reader-group:t,READ_UPDATE";
+    get_delegation_token "of old clients of marks" (of("_MARKt", AccessOperation::Unspecified))
+        "prn::/scope:a/stream:t,READ_UPDATE";
     get_delegation_token "for nothing" (info(AccessOperation::None))
         "prn::/scope:a/stream:t,READ";
     get_delegation_token "to read a group" (of("_RGt", AccessOperation::Read))

@@ -103,14 +103,20 @@ impl Credentials {
     /// Reads the header of a call, `Basic` with the Base64 form of user and password; `None` if it
     /// is another one.
     pub fn from_header(header: &str) -> Option<Self> {
-        let (scheme, encoded) = header.split_once(' ')?;
-        // RFC 9110, 11.1: the scheme has no case.
-        if !scheme.eq_ignore_ascii_case("basic") {
-            return None;
-        }
-        let decoded = String::from_utf8(BASE64.decode(encoded.trim()).ok()?).ok()?;
+        let decoded = String::from_utf8(BASE64.decode(Self::encoded(header)?).ok()?).ok()?;
         let (user, password) = decoded.split_once(':')?;
         Some(Self { user: user.to_owned(), password: password.to_owned() })
+    }
+
+    /// Returns true if a header has the scheme of credentials, whether or not they can be read.
+    pub fn are_in_header(header: &str) -> bool {
+        Self::encoded(header).is_some()
+    }
+
+    fn encoded(header: &str) -> Option<&str> {
+        let (scheme, encoded) = header.split_once(' ')?;
+        // RFC 9110, 11.1: the scheme has no case.
+        scheme.eq_ignore_ascii_case("basic").then(|| encoded.trim())
     }
 
     /// The name of the user.
