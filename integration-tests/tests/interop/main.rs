@@ -4,6 +4,7 @@
 
 mod cluster;
 mod cluster_failover;
+mod connection;
 mod differential;
 mod groups;
 mod java;

@@ -3,7 +3,7 @@
 //! An intended difference is in [`KNOWN`] with its reason. A known difference that does not occur
 //! is as wrong as an unknown one that does.
 
-use super::connection::Did;
+use crate::connection::Did;
 use crate::differential::both::{Differences, Known};
 
 /// Intended differences: the step, the field, and the reason.

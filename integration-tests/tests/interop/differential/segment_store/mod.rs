@@ -2,7 +2,6 @@
 //! by field.
 
 mod compare;
-mod connection;
 mod requests;
 mod scripts;
 mod step;
@@ -13,9 +12,9 @@ use pravega_sdk_integration_tests::harness::{FAR, unique};
 use tokio::time::Instant;
 
 use self::compare::{KNOWN, are_alike, compare};
-use self::connection::{Did, Store};
 use self::scripts::{appends, attributes, merges, reads, tables, violations};
 use self::step::{Expects, Names, Step};
+use crate::connection::{Did, Store};
 use crate::differential::both::{Differences, both, check};
 
 /// Time to wait for replies from a server that should send none.

@@ -1,4 +1,4 @@
-//! A connection that records the replies, and reconnects after the server closes it.
+//! A connection to a segment store of which a test sees every reply, and every end.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::{
 /// Reaction of a server to a request.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "there are never more than a few")]
-pub(super) enum Did {
+pub(crate) enum Did {
     Replied(WireCommand),
     Closed,
     /// It sent no reply, as to a read at the end of a segment.
@@ -22,14 +22,14 @@ pub(super) enum Did {
 }
 
 /// A connection that reconnects after the server closes it.
-pub(super) struct Store {
+pub(crate) struct Store {
     address: String,
     socket: TcpStream,
     received: BytesMut,
 }
 
 impl Store {
-    pub(super) async fn connect(address: &str) -> Self {
+    pub(crate) async fn connect(address: &str) -> Self {
         let socket = TcpStream::connect(address).await.unwrap();
         let mut store = Self { address: address.to_owned(), socket, received: BytesMut::new() };
         let hello = store.ask(&[Hello { high_version: 16, low_version: 5 }.into()], FAR).await;
@@ -37,7 +37,7 @@ impl Store {
         store
     }
 
-    pub(super) async fn ask(&mut self, commands: &[WireCommand], patience: Duration) -> Did {
+    pub(crate) async fn ask(&mut self, commands: &[WireCommand], patience: Duration) -> Did {
         let mut out = SendBuffer::new();
         for command in commands {
             command.encode(&mut out).unwrap();
@@ -48,7 +48,7 @@ impl Store {
         self.next(patience).await
     }
 
-    pub(super) async fn next(&mut self, patience: Duration) -> Did {
+    pub(crate) async fn next(&mut self, patience: Duration) -> Did {
         loop {
             if let Some(command) = Decoder::default().decode(&mut self.received).unwrap() {
                 return Did::Replied(command);
@@ -61,7 +61,7 @@ impl Store {
         }
     }
 
-    pub(super) async fn again(&mut self) {
+    pub(crate) async fn again(&mut self) {
         let address = self.address.clone();
         *self = Box::pin(Self::connect(&address)).await;
     }
