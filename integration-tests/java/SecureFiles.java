@@ -12,6 +12,7 @@ import java.security.cert.Certificate;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.Date;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -43,12 +44,39 @@ public class SecureFiles {
         keytool("-importcert", "-noprompt", "-alias", "server", "-file", folder.resolve("server.crt").toString(),
                 "-storetype", "JKS", "-keystore", folder.resolve("trust.jks").toString(), "-storepass", password);
         Files.writeString(folder.resolve("store-password"), password);
-        Files.writeString(folder.resolve("accounts"), account("admin", password, "prn::*,READ_UPDATE")
-                + account("reader", password, "prn::/,READ;prn::/scope:open,READ;prn::/scope:open/*,READ"));
+        StringBuilder accounts = new StringBuilder();
+        for (Map.Entry<String, String> rights : rightsByUser().entrySet()) {
+            accounts.append(account(rights.getKey(), password, rights.getValue()));
+        }
+        Files.writeString(folder.resolve("accounts"), accounts);
         // The standalone server signs with this key, whatever its configuration says.
         byte[] signingKey = "secret".getBytes(StandardCharsets.UTF_8);
         Files.writeString(folder.resolve("expired-token"), new JsonWebToken("segmentstoreresource", "segmentstore",
                 signingKey, new Date(System.currentTimeMillis() - 60_000), Map.of("*", "READ_UPDATE")).toCompactString());
+    }
+
+    /** Users with their rights. For each right that a call needs, to a resource of scope {@code a}, one user has only it. */
+    private static Map<String, String> rightsByUser() {
+        Map<String, String> rights = new LinkedHashMap<>();
+        rights.put("admin", "prn::*,READ_UPDATE");
+        rights.put("reader", "prn::/,READ;prn::/scope:open,READ;prn::/scope:open/*,READ");
+        rights.put("nothing", "");
+        rights.put("all-READ", "prn::*,READ");
+        rights.put("streams", "prn::/scope:a/stream:*,READ_UPDATE");
+        rights.put("neighbour", "prn::/scope:aa*,READ_UPDATE;prn::/scope:b*,READ_UPDATE;prn::/scope:a/*:tt,READ_UPDATE");
+        rights.put("all-but-a-stream", "prn::/scope:a/stream:t,NONE;prn::*,READ_UPDATE");
+        Map<String, String> resources = Map.of(
+                "scopes", "prn::/",
+                "scope", "prn::/scope:a",
+                "stream", "prn::/scope:a/stream:t",
+                "group", "prn::/scope:a/reader-group:t",
+                "table", "prn::/scope:a/key-value-table:t");
+        resources.forEach((name, resource) -> {
+            for (String right : List.of("READ", "READ_UPDATE")) {
+                rights.put(name + "-" + right, resource + "," + right);
+            }
+        });
+        return rights;
     }
 
     /** Another name for the certificate, if this machine has one that a certificate can have. */
@@ -62,7 +90,8 @@ public class SecureFiles {
     }
 
     private static String account(String name, String password, String rights) throws Exception {
-        String hash = StrongPasswordProcessor.builder().iterations(5000).build().encryptPassword(password);
+        // Few iterations: the server hashes the password of each call.
+        String hash = StrongPasswordProcessor.builder().iterations(50).build().encryptPassword(password);
         return name + ":" + hash + ":" + rights + "\n";
     }
 

@@ -124,7 +124,7 @@ const SECURED: [(&str, (Accounts, Tls), &[&str]); 3] = [
     (
         "accounts",
         (Accounts::On, Tls::Off),
-        &["secured::expired_tokens", "secured::accounts", "secured::data"],
+        &["secured::expired_tokens", "secured::access", "secured::accounts", "secured::data"],
     ),
     ("tls", (Accounts::Off, Tls::On), &["secured::tls", "secured::data"]),
     (

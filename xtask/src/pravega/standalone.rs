@@ -264,6 +264,7 @@ impl Standalone {
             variables.push(("PRAVEGA_TEST_TRUST_STORE", security.file("server.crt")));
         }
         if security.accounts == Accounts::On {
+            variables.push(("PRAVEGA_TEST_ACCOUNTS", security.file("accounts")));
             variables.push(("PRAVEGA_TEST_EXPIRED_TOKEN", security.file("expired-token")));
             variables.push(("PRAVEGA_TEST_PASSWORD", PASSWORD.to_owned()));
         }

@@ -1,6 +1,7 @@
 //! Servers with TLS, with accounts, and with both: each of the modules runs against those that it
 //! is about.
 
+mod access;
 mod accounts;
 mod data;
 mod expired_tokens;
