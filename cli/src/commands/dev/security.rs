@@ -70,7 +70,10 @@ impl fmt::Display for Secured {
                     let file = accounts.display();
                     let token = BASE64.encode(format!("{USER}:{password}"));
                     writeln!(f, "auth   user {USER}, password {password}; made in {file}:")?;
-                    writeln!(f, "       export PRAVEGA_AUTH_METHOD=Basic PRAVEGA_AUTH_TOKEN={token}")?;
+                    writeln!(
+                        f,
+                        "       export PRAVEGA_AUTH_METHOD=Basic PRAVEGA_AUTH_TOKEN={token}"
+                    )?;
                 }
                 None => writeln!(f, "auth   the accounts of {}", accounts.display())?,
             }
