@@ -9,7 +9,7 @@ use pravega_sdk::{
 };
 
 use super::{
-    advice::{self, Peer},
+    advice::{self, CredentialFailure, Peer},
     checks::{Checks, Finding},
 };
 use crate::failure::with_causes;
@@ -21,16 +21,24 @@ pub(super) async fn call(client: &ClientFactory, checks: &mut Checks) -> bool {
         Ok(scope) => client.controller().scope_exists(&scope).await,
         Err(_) => return false,
     };
-    let method = client.config().credentials().method().to_owned();
+    let credentials = client.config().credentials();
+    let method = credentials.method();
     let elapsed = start.elapsed().as_secs_f64() * 1e3;
-    if called.as_ref().map_or_else(is_of_controller, |_| true) {
+    let refused = called.as_ref().err().and_then(|error| CredentialFailure::of(error, credentials));
+    // Without the credentials no controller was asked.
+    let is_asked = refused != Some(CredentialFailure::Unobtained);
+    if is_asked && called.as_ref().map_or_else(is_of_controller, |_| true) {
         trusted(client, checks);
         checks.record("controller", Finding::Good(format!("answers in {elapsed:.1} ms")));
     }
-    match called {
-        Ok(_) => checks
+    match (called, refused) {
+        (Ok(_), _) => checks
             .record("authentication", Finding::Good(format!("accepted (credentials: {method})"))),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+        // Before the kind: the issuer of the credentials may be what refuses, or is away.
+        (Err(error), Some(failure)) => {
+            checks.record("authentication", Finding::Bad(with_causes(&error), failure.fix()))
+        }
+        (Err(error), None) if error.kind() == ErrorKind::PermissionDenied => {
             let detail =
                 format!("accepted (credentials: {method}), not permitted to read scope _system");
             checks.record(
@@ -38,34 +46,28 @@ pub(super) async fn call(client: &ClientFactory, checks: &mut Checks) -> bool {
                 Finding::Odd(detail, "fine unless this user administers the cluster"),
             )
         }
-        Err(error) => {
-            let (check, fix) = match (error.kind(), advice::tls_problem(&error)) {
-                (_, Some(problem)) => ("tls", advice::of_tls(problem, Peer::Controller)),
-                (ErrorKind::Unauthenticated, _) if client.config().credentials().is_anonymous() => {
-                    (
-                        "authentication",
-                        "the cluster requires credentials: give --user and --password-file, \
-                         --token-file, or --keycloak-file, or keep them with `pravega auth login`",
-                    )
-                }
-                (ErrorKind::Unauthenticated, _) => {
-                    ("authentication", advice::of_credentials(&method))
-                }
-                (
-                    ErrorKind::Unreachable
-                    | ErrorKind::ConnectionLost
-                    | ErrorKind::Timeout
-                    | ErrorKind::Unavailable,
-                    _,
-                ) => (
-                    "controller",
-                    "the peer is not a controller, or TLS is on at one end only: \
-                     check port and scheme",
-                ),
-                _ => ("controller", "see the controller's log"),
-            };
+        (Err(error), None) => {
+            let (check, fix) = fix_of(&error);
             checks.record(check, Finding::Bad(with_causes(&error), fix))
         }
+    }
+}
+
+/// Returns the check that an error belongs to, and its fix.
+fn fix_of(error: &ControllerError) -> (&'static str, &'static str) {
+    match (error.kind(), advice::tls_problem(error)) {
+        (_, Some(problem)) => ("tls", advice::of_tls(problem, Peer::Controller)),
+        (
+            ErrorKind::Unreachable
+            | ErrorKind::ConnectionLost
+            | ErrorKind::Timeout
+            | ErrorKind::Unavailable,
+            _,
+        ) => (
+            "controller",
+            "the peer is not a controller, or TLS is on at one end only: check port and scheme",
+        ),
+        _ => ("controller", "see the controller's log"),
     }
 }
 
