@@ -45,8 +45,16 @@ pub struct Machine {
     pub memory_limit: MemoryLimit,
     intervals: Intervals,
     last: LastRuns,
+    steady: Option<Steady>,
     rounds: Rounds,
     turn: Turn,
+}
+
+/// The time in which the clock has not gone back.
+#[derive(Debug, Clone, Copy)]
+struct Steady {
+    since: Millis,
+    until: Millis,
 }
 
 /// The rounds of periodic work that are under way, and where each goes on.
@@ -91,6 +99,7 @@ impl Machine {
             memory_limit,
             intervals,
             last: LastRuns::default(),
+            steady: None,
             rounds: Rounds::default(),
             turn: Turn::default(),
         };
@@ -190,6 +199,7 @@ impl Machine {
         let Rounds { expiry, watermarks, retention, sweep, rates } =
             std::mem::take(&mut self.rounds);
         let rate_window = self.intervals.rate_window;
+        let steady_since = self.steady.map_or(at.now, |steady| steady.since);
         let (catalog, mut step) = self.call(at);
         // After the journal has failed nothing changes any more.
         let Ok(mut progress) = catalog.delete_slice(&mut step) else {
@@ -203,7 +213,7 @@ impl Machine {
             watermarks: watermarks.and_then(|round| catalog.emit_watermarks(round, step)),
             retention: retention.and_then(|round| catalog.retain(round, step)),
             sweep: sweep
-                .and_then(|after| step.sweep_transient(&after, at.now.after(-TRANSIENT_IDLE))),
+                .and_then(|after| step.sweep_transient(&after, steady_since, TRANSIENT_IDLE)),
             rates: rates.and_then(|after| catalog.scale_by_rate(&after, rate_window, step)),
         };
         if rounds.is_under_way() {
@@ -219,6 +229,10 @@ impl Machine {
             // No change is possible.
             return;
         }
+        self.steady = Some(match self.steady {
+            Some(Steady { since, until }) if at.now >= until => Steady { since, until: at.now },
+            _ => Steady { since: at.now, until: at.now },
+        });
         let intervals = self.intervals;
         let due = |last: &mut Millis, every: i64| {
             // A clock that was ahead and is right again must not stop the work until then.

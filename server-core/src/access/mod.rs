@@ -36,3 +36,4 @@ pub use self::{
     token_key::{TokenKey, WeakKey},
     tokens::{Access, TokenRefusal},
 };
+pub(crate) use tokens::is_ahead;

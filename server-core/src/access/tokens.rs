@@ -21,6 +21,15 @@ use crate::record::Millis;
 /// The header of every token.
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
+/// The most by which a clock that issued a token may be ahead of one that checks it, in
+/// milliseconds.
+const SKEW: i64 = 60_000;
+
+/// Returns true if a moment of a token is so far ahead that the clock has gone back since.
+pub(crate) fn is_ahead(moment: Millis, now: Millis) -> bool {
+    moment > now.after(SKEW)
+}
+
 /// The issue and the check of tokens.
 pub struct Access {
     key: Key,
@@ -43,8 +52,8 @@ impl fmt::Debug for Access {
 pub enum TokenRefusal {
     /// It has expired.
     Expired,
-    /// It was revoked before it expired, or claims to be issued with another secret, such as before
-    /// a restart: the client asks the controller for another.
+    /// It was revoked before it expired, claims to be issued with another secret, such as before a
+    /// restart, or was issued by a clock that was ahead: the client asks the controller for another.
     Revoked,
     /// It was not issued, is for another stream, or does not allow the operation.
     Refused,
@@ -96,6 +105,7 @@ impl Access {
         let usual = Millis(now.0.saturating_add(self.lifetime.0));
         let Millis(expires) = admitted_until.map_or(usual, |end| end.min(usual));
         let claims = Claims {
+            issued: now.0 / 1000,
             expires: expires / 1000,
             issuer: self.issuer,
             generation: self.generation,
@@ -103,7 +113,7 @@ impl Access {
             scope: scope.to_owned(),
             name: name.to_owned(),
         };
-        let signed = format!("{}.{}", BASE64.encode(HEADER), BASE64.encode(claims.encode(now)));
+        let signed = format!("{}.{}", BASE64.encode(HEADER), BASE64.encode(claims.encode()));
         let signature = self.key.sign(&[signed.as_bytes()]);
         format!("{signed}.{}", BASE64.encode(signature))
     }
@@ -114,7 +124,7 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// [`TokenRefusal`] if it has expired, was revoked, was not issued with this secret, is for
+    /// [`TokenRefusal`] if it has expired, is from a time to come, was revoked, was not issued with this secret, is for
     /// another stream, or does not allow the operation.
     pub fn check_token<'a>(
         &self,
@@ -129,7 +139,8 @@ impl Access {
         if expires <= now {
             return Err(TokenRefusal::Expired);
         }
-        if claims.generation != self.generation {
+        let is_ahead = is_ahead(Millis(claims.issued.saturating_mul(1000)), now);
+        if is_ahead || claims.generation != self.generation {
             return Err(TokenRefusal::Revoked);
         }
         let mut segments = segments.into_iter();
@@ -171,6 +182,7 @@ impl Access {
 #[derive(Debug, PartialEq, Eq)]
 struct Claims {
     /// In seconds since 1970.
+    issued: i64,
     expires: i64,
     issuer: u64,
     generation: u64,
@@ -206,9 +218,8 @@ impl Claims {
             && may_be_table(segment)
     }
 
-    fn encode(&self, now: Millis) -> String {
-        let Self { expires, issuer, generation, allows, scope, name } = self;
-        let issued = now.0 / 1000;
+    fn encode(&self) -> String {
+        let Self { issued, expires, issuer, generation, allows, scope, name } = self;
         let mut body = format!(
             "{SUBJECT}{issued}{EXPIRY}{expires}{ISSUER}{issuer:016x}{GENERATION}{generation}"
         );
@@ -227,12 +238,13 @@ impl Claims {
 
     fn decode(body: &str) -> Option<Self> {
         let rest = body.strip_prefix(SUBJECT)?.strip_suffix('}')?;
-        let (_, rest) = rest.split_once(EXPIRY)?;
+        let (issued, rest) = rest.split_once(EXPIRY)?;
         let (expires, rest) = rest.split_once(ISSUER)?;
         let (issuer, rest) = rest.split_once(GENERATION)?;
         let issuer = u64::from_str_radix(issuer, 16).ok()?;
         let mut parts = rest.split(',');
-        let (expires, generation) = (expires.parse().ok()?, parts.next()?.parse().ok()?);
+        let (issued, expires) = (issued.parse().ok()?, expires.parse().ok()?);
+        let generation = parts.next()?.parse().ok()?;
         let mut allows = Grant { stream: None, table: None };
         let mut named = None;
         for part in parts {
@@ -253,7 +265,7 @@ impl Claims {
             named = Some((scope.to_owned(), name.to_owned()));
         }
         let (scope, name) = named?;
-        Some(Self { expires, issuer, generation, allows, scope, name })
+        Some(Self { issued, expires, issuer, generation, allows, scope, name })
     }
 }
 
@@ -292,6 +304,23 @@ mod tests {
         assert_eq!(check(&access, "a/b/0.#epoch.0", 10_000), Err(TokenRefusal::Expired));
         access.expire_tokens();
         assert_eq!(check(&access, "a/b/0.#epoch.0", 0), Err(TokenRefusal::Revoked));
+    }
+
+    #[test]
+    fn a_token_of_a_clock_that_was_ahead_is_refused_as_one_for_which_another_is_asked() {
+        let access = access();
+        let issued = Millis(400 * 24 * 3600 * 1000);
+        let token = access.issue("a", "b", all(Operation::Write), issued, None);
+        let check = |now| {
+            let checked =
+                access.check_token(&token, Operation::Write, ["a/b/0"], |_| true, Millis(now));
+            checked.map(drop)
+        };
+        assert_eq!(check(issued.0), Ok(()));
+        // Servers with the same key have clocks of their own.
+        assert_eq!(check(issued.0 - SKEW), Ok(()));
+        assert_eq!(check(issued.0 - SKEW - 1), Err(TokenRefusal::Revoked));
+        assert_eq!(check(0), Err(TokenRefusal::Revoked));
     }
 
     #[test]
@@ -513,9 +542,9 @@ mod tests {
             for table in [Some(Operation::Read), Some(Operation::Write)] {
                 let (scope, name) = ("a.b".to_owned(), "_RG-c".to_owned());
                 let allows = Grant { stream, table };
-                let (expires, issuer, generation) = (-7, 0xA, 3);
-                let claims = Claims { expires, issuer, generation, allows, scope, name };
-                assert_eq!(Claims::decode(&claims.encode(Millis(1_000))), Some(claims));
+                let (issued, expires, issuer, generation) = (1, -7, 0xA, 3);
+                let claims = Claims { issued, expires, issuer, generation, allows, scope, name };
+                assert_eq!(Claims::decode(&claims.encode()), Some(claims));
             }
         }
     }

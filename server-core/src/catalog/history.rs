@@ -130,6 +130,12 @@ impl History {
         Some(EpochRecord { reference, at, sealed, created })
     }
 
+    /// The time at which the next epoch begins: not before the last one did, even if the clock was
+    /// ahead then.
+    pub(super) fn next_begins(&self, now: Millis) -> Millis {
+        self.epochs.last().map_or(now, |last| last.at.max(now))
+    }
+
     /// The number of the first epoch that began after a time; the next one if none did.
     pub(super) fn first_after(&self, time: Millis) -> Epoch {
         let before = self.epochs.partition_point(|epoch| epoch.at <= time);

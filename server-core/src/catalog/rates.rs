@@ -47,8 +47,13 @@ impl Rates {
         Self { averages: [0.0; 4], since: now, measured: now }
     }
 
-    /// Adds the amount since the last measurement.
+    /// Adds the amount since the last measurement. After a clock that was ahead is right again, the
+    /// measurement begins again: until then, no average would be old enough to count.
     pub(super) fn measure(&mut self, amount: f64, now: Millis, window: i64) {
+        if now < self.measured {
+            *self = Self::new(now);
+            return;
+        }
         let elapsed = now.since(self.measured).max(1) as f64;
         let rate = amount * 1000.0 / elapsed;
         for (average, windows) in self.averages.iter_mut().zip(WINDOWS) {

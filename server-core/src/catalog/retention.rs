@@ -152,7 +152,7 @@ impl Catalog {
         let mut points: Vec<(u64, &RetentionPoint)> =
             found.retention_points.iter().map(|(key, point)| (*key, point)).collect();
         points.push((newest, &point));
-        let all: Vec<&RetentionPoint> = points.iter().map(|(_, point)| *point).collect();
+        let all = timed(points.iter().map(|(_, point)| *point), now);
         let head = found.head();
         let cut = chosen(found, policy, &all, needed, now, bytes)
             .filter(|cut| *cut != head && found.is_at_or_after(cut, &head));
@@ -262,6 +262,33 @@ fn thinned(points: Vec<(u64, &RetentionPoint)>) -> Vec<(u64, &RetentionPoint)> {
     points.into_iter().enumerate().filter(|(index, _)| kept(*index)).map(|(_, one)| one).collect()
 }
 
+/// A point, and the time that it has for retention.
+#[derive(Debug)]
+struct Timed<'a> {
+    at: Millis,
+    point: &'a RetentionPoint,
+}
+
+/// Points with their times, which never go back. One that was noted while the clock was behind, or
+/// is of a time that is still to come, is as old as the next one.
+fn timed<'a>(points: impl Iterator<Item = &'a RetentionPoint>, now: Millis) -> Vec<Timed<'a>> {
+    let mut latest = Millis(i64::MIN);
+    let mut all: Vec<Timed<'_>> = points.map(|point| Timed { at: point.at, point }).collect();
+    for timed in &mut all {
+        if (latest..=now).contains(&timed.at) {
+            latest = timed.at;
+        } else {
+            timed.at = Millis(i64::MAX);
+        }
+    }
+    let mut next = now;
+    for timed in all.iter_mut().rev() {
+        next = next.min(timed.at);
+        timed.at = next;
+    }
+    all
+}
+
 fn policy_of(stream: &Stream) -> Option<RetentionPolicy> {
     stream
         .config()
@@ -274,30 +301,30 @@ fn policy_of(stream: &Stream) -> Option<RetentionPolicy> {
 fn chosen(
     stream: &Stream,
     policy: RetentionPolicy,
-    points: &[&RetentionPoint],
+    points: &[Timed<'_>],
     needed: Option<Cut>,
     now: Millis,
     bytes: i64,
 ) -> Option<Cut> {
-    let keeps = |point: &RetentionPoint, amount: i64| match policy.retention_type() {
-        RetentionPolicyType::Time => now.since(point.at) >= amount,
-        _ => bytes.saturating_sub(point.bytes) >= amount,
+    let keeps = |timed: &Timed<'_>, amount: i64| match policy.retention_type() {
+        RetentionPolicyType::Time => now.since(timed.at) >= amount,
+        _ => bytes.saturating_sub(timed.point.bytes) >= amount,
     };
     // The newest point after which the policy's lower limit is left.
     let least = points.iter().rev().find(|point| keeps(point, policy.retention_param));
     let Some(needed) = needed else {
-        return least.map(|point| point.cut.clone());
+        return least.map(|timed| timed.point.cut.clone());
     };
-    let least = least?;
+    let least = least?.point;
     // Above the upper limit, the oldest point after which no more is left than allowed, even if
     // groups still need what is before it.
     let bounded = policy.retention_max > 0 && policy.retention_max < i64::MAX;
     let too_much =
-        |point: &RetentionPoint| bounded && keeps(point, policy.retention_max.saturating_add(1));
+        |timed: &Timed<'_>| bounded && keeps(timed, policy.retention_max.saturating_add(1));
     let most = points
         .iter()
-        .any(|point| too_much(point))
-        .then(|| points.iter().find(|point| !too_much(point)));
+        .any(&too_much)
+        .then(|| points.iter().find(|point| !too_much(point)).map(|timed| timed.point));
     let needed = match most.flatten() {
         Some(most) if !stream.is_at_or_after(&needed, &most.cut) => most.cut.clone(),
         _ => needed,

@@ -278,7 +278,7 @@ impl Scale<'_> {
         plan_sealing(plan, scope, stream, sealed, step);
         let record = EpochRecord {
             reference: epoch,
-            at: step.at.now,
+            at: found.history.next_begins(step.at.now),
             sealed: sealed.iter().map(|record| record.id).collect(),
             created: created.clone(),
         };

@@ -101,6 +101,11 @@ impl Transactions {
         self.open.iter().copied()
     }
 
+    /// The open transaction that is aborted last.
+    pub(super) fn last_open(&self) -> Option<(Millis, TransactionId)> {
+        self.open.last().copied()
+    }
+
     /// The number of steps that the end of a transaction takes.
     pub(super) fn cost(&self, id: TransactionId) -> usize {
         1 + self.get(id).map_or(0, |transaction| transaction.numbers.len())

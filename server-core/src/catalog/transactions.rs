@@ -23,7 +23,7 @@ use super::{
     state::Catalog,
     stream::{Stream, WriterMark, WriterTime},
     time::{check_writer, plan_note},
-    transaction::{Transaction, TransactionState, message_of, new_id},
+    transaction::{Transaction, TransactionState, Transactions, message_of, new_id},
     weight,
 };
 use crate::{
@@ -122,10 +122,13 @@ impl Catalog {
         if !(MIN_LEASE..=MAX_LEASE).contains(&lease) {
             return Ok(Status::LeaseTooLarge);
         }
-        if step.at.now.after(lease) > found.ends {
+        let (expires, ends) = (step.at.now.after(lease), found.ends);
+        if expires > ends {
             return Ok(Status::MaxExecutionTimeExceeded);
         }
-        let pinged = Transaction { expires: step.at.now.after(lease), ..found.clone() };
+        // It was begun by a clock that was ahead, or ends before that.
+        let ends = ends.min(step.at.now.after(MAX_LIFE));
+        let pinged = Transaction { expires, ends, ..found.clone() };
         let mut plan = Plan::new();
         plan.stream(&info.scope, &info.stream, StreamPart::Transaction(id, Some(pinged)));
         self.carry_out(plan, step)?;
@@ -290,8 +293,9 @@ impl Catalog {
         if self.doomed.is_empty() { Progress::Finished } else { Progress::Unfinished }
     }
 
-    /// Aborts transactions whose leases ran out, and forgets those completed long ago: for the next
-    /// slice of all streams. Returns where the round goes on.
+    /// Aborts transactions whose leases ran out, forgets those completed long ago, and sets the
+    /// times of those of a clock that was ahead: for the next slice of all streams. Returns where
+    /// the round goes on.
     pub(crate) fn expire_transactions(
         &mut self,
         after: &Place,
@@ -315,7 +319,7 @@ impl Catalog {
         next
     }
 
-    /// The abort or the forgetting of the next transaction of a stream that is due, and its cost.
+    /// The change of the next transaction of a stream that is due, and its cost.
     fn next_expiry(&self, place: &Place, step: &Step<'_>) -> Option<(Plan, usize)> {
         let Place { scope, stream } = place;
         let (found, mut plan) = (self.stream(scope, stream)?, Plan::new());
@@ -325,8 +329,12 @@ impl Catalog {
             return Some((plan, found.transactions.cost(id)));
         }
         let oldest = found.transactions.completed().next();
-        let (_, id) = oldest.filter(|(at, _)| at.after(REMEMBERED) <= now)?;
-        plan.stream(scope, stream, StreamPart::Transaction(id, None));
+        let changed = match oldest.filter(|(at, _)| at.after(REMEMBERED) <= now) {
+            Some((_, id)) => (id, None),
+            None => found.transactions.ahead(now).map(|(id, timed)| (id, Some(timed)))?,
+        };
+        let (id, transaction) = changed;
+        plan.stream(scope, stream, StreamPart::Transaction(id, transaction));
         Some((plan, 1))
     }
 }
@@ -341,11 +349,39 @@ impl Stream {
         }
     }
 
-    /// Returns true if a transaction is aborted or forgotten now.
+    /// Returns true if a transaction is aborted or forgotten now, or if its time is too far ahead.
     fn is_due(&self, now: Millis) -> bool {
         let transactions = &self.transactions;
         transactions.open().next().is_some_and(|(at, _)| at <= now)
             || transactions.completed().next().is_some_and(|(at, _)| at.after(REMEMBERED) <= now)
+            || transactions.is_ahead(now)
+    }
+}
+
+impl Transactions {
+    /// Returns true if a time is further ahead than any that is noted now: the clock was ahead when
+    /// it was noted.
+    fn is_ahead(&self, now: Millis) -> bool {
+        self.last_open().is_some_and(|(at, _)| at > now.after(MAX_LEASE))
+            || self.completed().next_back().is_some_and(|(at, _)| at > now.after(REMEMBERED))
+    }
+
+    /// The transaction whose time is furthest ahead, with the longest time that it would have if it
+    /// was begun or completed now; `None` if no time is too far ahead.
+    fn ahead(&self, now: Millis) -> Option<(TransactionId, Transaction)> {
+        if !self.is_ahead(now) {
+            return None;
+        }
+        if let Some((_, id)) = self.last_open().filter(|(at, _)| *at > now.after(MAX_LEASE)) {
+            let found = self.get(id)?;
+            let ends = found.ends.min(now.after(MAX_LIFE));
+            return Some((
+                id,
+                Transaction { expires: now.after(MAX_LEASE), ends, ..found.clone() },
+            ));
+        }
+        let (_, id) = self.completed().next_back()?;
+        Some((id, Transaction { completed: now, ..self.get(id)?.clone() }))
     }
 }
 
@@ -375,7 +411,7 @@ fn plan_merge(
     plan_sealing_of_new(plan, (scope, stream), &theirs, step);
     plan_segments(plan, scope, stream, found.config(), &ours, step);
     let ids = |records: &[SegmentRecord]| records.iter().map(|record| record.id).collect();
-    let (at, sealed) = (step.at.now, ids(found.active()));
+    let (at, sealed) = (history.next_begins(step.at.now), ids(found.active()));
     let ended = ids(&theirs);
     let first = EpochRecord { reference: epoch, at, sealed, created: theirs };
     let reference = history.reference();

@@ -105,8 +105,14 @@ impl Catalog {
         let from = gathered.after.take();
         let from = from.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         for (name, mark) in found.writers.range::<str, _>((from, Bound::Unbounded)) {
-            if counts(found, mark, step.at.now) {
+            let now = step.at.now;
+            if counts(found, mark, now) {
                 gathered.add(mark);
+                if mark.at > now {
+                    // A clock that was ahead noted it: from now on it lags as others do.
+                    let mark = WriterMark { at: now, ..mark.clone() };
+                    left.stream(&scope, &stream, StreamPart::Writer(name.clone(), Some(mark)));
+                }
             } else {
                 left.stream(&scope, &stream, StreamPart::Writer(name.clone(), None));
             }

@@ -413,12 +413,25 @@ impl Step<'_> {
         Ok(true)
     }
 
-    /// Deletes the transient segments, which hold parts of large events, without a change since
-    /// `before`: those of the next slice after a name. Returns where the round goes on.
-    pub fn sweep_transient(&mut self, after: &ByteString, before: Millis) -> Option<ByteString> {
+    /// Deletes the transient segments, which hold parts of large events, without a change for more
+    /// than `idle` milliseconds: those of the next slice after a name. Returns where the round goes
+    /// on.
+    ///
+    /// The clock has not gone back since `steady_since`. A segment that a clock that was ahead
+    /// changed has had no change since then.
+    pub fn sweep_transient(
+        &mut self,
+        after: &ByteString,
+        steady_since: Millis,
+        idle: i64,
+    ) -> Option<ByteString> {
         let (next, last) = self.store.transient_after(after, SWEPT);
+        let now = self.at.now;
         let is_idle = |name: &&ByteString| {
-            self.store.exact(name).is_some_and(|segment| segment.last_modified < before)
+            self.store.exact(name).is_some_and(|segment| {
+                let changed = segment.last_modified;
+                now.since(if changed > now { steady_since } else { changed }) > idle
+            })
         };
         let idle: Vec<ByteString> = next.iter().filter(is_idle).cloned().collect();
         for segment in idle {

@@ -20,7 +20,7 @@ use super::{
     waiting::WaitingRead,
 };
 use crate::{
-    access::TokenRefusal,
+    access::{TokenRefusal, is_ahead},
     ids::{ConnectionId, StoreIndex},
     record::{Millis, Sequence},
 };
@@ -49,6 +49,8 @@ pub struct Session {
     expires: Option<Millis>,
     /// The server has no accounts, or a token of the client allowed a command.
     is_admitted: bool,
+    /// When a token of a set-up was last checked.
+    set_up_at: Option<Millis>,
 }
 
 /// A reply, and the batch that must be durable before it leaves.
@@ -138,6 +140,7 @@ impl Session {
             refused: HashSet::new(),
             expires: None,
             is_admitted: false,
+            set_up_at: None,
         }
     }
 
@@ -169,8 +172,12 @@ impl Session {
     ///
     /// [`Closed`] where the Java server closes the connection without a reply.
     pub fn handle(&mut self, command: WireCommand, context: &mut Context<'_>) -> Handled {
-        if self.expires.is_some_and(|expires| expires <= context.step.at.now) {
+        let now = context.step.at.now;
+        if self.expires.is_some_and(|expires| expires <= now) {
             return Err(Closed("the token of a set-up has expired"));
+        }
+        if self.set_up_at.is_some_and(|set_up| is_ahead(set_up, now)) {
+            return Err(Closed("the token of a set-up was checked by a clock that was ahead"));
         }
         // Before the check, which asks what kind of segment it is.
         context.settle(&command);
@@ -233,6 +240,7 @@ impl Session {
                 self.is_admitted = true;
                 if matches!(command, WireCommand::SetupAppend(_)) {
                     self.expires = Some(self.expires.map_or(expires, |first| first.min(expires)));
+                    self.set_up_at = Some(self.set_up_at.map_or(now, |last| last.max(now)));
                 }
                 return Ok(Access::Granted);
             }

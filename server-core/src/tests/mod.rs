@@ -1,6 +1,7 @@
 //! Tests of the machine as a whole.
 
 mod catalog;
+mod clock;
 pub(crate) mod histories;
 mod logged;
 mod store;

@@ -644,4 +644,7 @@ fn a_connection_ends_when_the_first_token_of_its_set_ups_expires() {
     assert_eq!(handle(KeepAlive {}.into(), 54_999), Ok(Some(Millis(55_000))));
     let closed = Err(Closed("the token of a set-up has expired"));
     assert_eq!(handle(KeepAlive {}.into(), 55_000), closed);
+    // The clock was ahead.
+    let closed = Err(Closed("the token of a set-up was checked by a clock that was ahead"));
+    assert_eq!(handle(KeepAlive {}.into(), -50_000), closed);
 }
