@@ -57,6 +57,8 @@ mod waiting;
 mod wake;
 mod weight;
 
+#[cfg(test)]
+pub(crate) use self::segment::attribute;
 pub use self::{
     commands::segment_of,
     discarded::Discarded,

@@ -31,9 +31,9 @@ use crate::{
 const LARGE: usize = 4_000;
 const SMALL: usize = LARGE / 8;
 /// The larger call may take this many times the time of the smaller one.
-const TIMES: u32 = 24;
+pub(crate) const TIMES: u32 = 24;
 /// Shorter times are not compared.
-const SHORT: Duration = Duration::from_micros(500);
+pub(crate) const SHORT: Duration = Duration::from_micros(500);
 
 pub(super) type Call = Box<dyn Fn(&mut Catalog, &mut Step<'_>)>;
 
@@ -351,7 +351,7 @@ pub(super) fn prepared(n: usize) -> Machine {
 }
 
 /// The CPU time of this thread: on a busy machine the time of a run is that of others, too.
-fn cpu_time() -> Duration {
+pub(crate) fn cpu_time() -> Duration {
     // The scheduler counts the time when the thread leaves the processor.
     thread::yield_now();
     let times = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
@@ -370,7 +370,7 @@ fn time(call: &Call, machine: &mut Machine) -> Duration {
 }
 
 /// The names of the public methods that a call makes, as the source of the catalog has them.
-fn methods() -> BTreeSet<String> {
+pub(super) fn methods() -> BTreeSet<String> {
     let takes_self = |signature: &str| signature.split(')').next().unwrap().contains("self");
     let mut methods = methods_with(takes_self);
     // No call of a client makes these.

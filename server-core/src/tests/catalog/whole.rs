@@ -98,7 +98,7 @@ const CALLS: &[(&str, Call)] = &[
 /// A transaction of a stream that was not scaled.
 const PLAIN: Uuid = Uuid::from_u128(3);
 
-fn shown<T: std::fmt::Debug>(result: CallResult<T>) -> CallResult<String> {
+pub(super) fn shown<T: std::fmt::Debug>(result: CallResult<T>) -> CallResult<String> {
     result.map(|value| format!("{value:?}"))
 }
 
@@ -130,7 +130,7 @@ fn table(name: &str) -> KeyValueTableConfig {
 }
 
 /// A machine with something of every kind, for a call to change.
-fn prepared(call: &str) -> Machine {
+pub(super) fn prepared(call: &str) -> Machine {
     let mut machine = machine();
     let (catalog, mut step) = machine.call(at(1));
     let step = &mut step;
@@ -177,7 +177,10 @@ fn prepared(call: &str) -> Machine {
 }
 
 /// Makes a call, and checks that what it changed is what its records change.
-fn make(call: Call, machine: &mut Machine) -> CallResult<String> {
+pub(super) fn make(
+    call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> CallResult<String>,
+    machine: &mut Machine,
+) -> CallResult<String> {
     let (mut before, mut records) = (self::machine(), Vec::new());
     machine.snapshot(|record| records.push(record));
     let (catalog, mut step) = machine.call(at(9));
