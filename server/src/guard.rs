@@ -125,8 +125,8 @@ where
     }
 }
 
-/// Keeps the credentials of a call, for which the pool lends memory unless it is the only one of its
-/// connection or they are short.
+/// Keeps the credentials of a call, for which the pool lends memory unless they are short, or it is
+/// the only one of its connection.
 ///
 /// Other headers are not used, and would be kept for as long as the call is. A value is a part of
 /// all that was read from the socket with it, so it is copied.
@@ -384,7 +384,7 @@ mod tests {
         let addresses = Addresses { scheme, host, controller: 1, stores: vec![2], rest: None };
         let service = Service::new(state, addresses);
         let (port, cut) = (Port::new("test", 1, Clients::Strangers), CancellationToken::new());
-        // Nobody, another password, and the right one.
+        // No credentials, another password, and the right one.
         for (header, keeps) in [("", false), ("Basic YW5uOm5v", false), ("Basic YW5uOnB3", true)] {
             let watch = Watch::new(Some(Arc::new(port.seat(&cut).unwrap())));
             tokio::time::advance(Duration::from_secs(1)).await;

@@ -73,6 +73,14 @@ fn authorization<Q>(request: &Request<Q>) -> String {
     header.and_then(|header| header.to_str().ok()).unwrap_or_default().to_owned()
 }
 
+/// Notes that the client of a call is no stranger, if it has shown who it is.
+fn keep_seat<Q>(request: &Request<Q>, caller: &Caller) {
+    let watch = request.extensions().get::<Arc<Watch>>();
+    if let Some(watch) = watch.filter(|_| caller.is_some()) {
+        watch.admit();
+    }
+}
+
 /// Returns true if no changes of the segments of a stream are left to be made.
 fn is_settled(machine: &Machine, of: &StreamInfo) -> bool {
     machine.store.is_stream_settled(&of.scope, &of.stream)
@@ -114,11 +122,7 @@ impl Service {
             tokio::time::sleep(delay).await;
         }
         let caller = self.admit(&authorization(&request), &needs(request.get_ref())).await?;
-        if caller.is_some()
-            && let Some(watch) = request.extensions().get::<Arc<Watch>>()
-        {
-            watch.admit();
-        }
+        keep_seat(&request, &caller);
         let is_only = request.extensions().get::<OnlyCall>().is_some();
         let own = if is_only { OWN_ANSWER_BYTES } else { OWN_BYTES };
         let mut asked = Some((request.into_inner(), call));

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    future::Future as _,
     pin::Pin,
     task::{Context, Poll, ready},
 };

@@ -266,7 +266,7 @@ fn check_streams(config: &ReaderGroupConfiguration) -> CallResult<()> {
 
 /// Returns true if the client may read each stream that it makes the group hold up, or of which it
 /// names segments. The truncation of a stream waits for the groups that subscribe to it, so with a
-/// right on its own scope alone, a client would keep all that others write for ever.
+/// right on its own scope alone, a client would keep all that others write forever.
 fn may_read_streams(config: &ReaderGroupConfiguration, step: &Step<'_>) -> bool {
     let Some(client) = step.client else { return true };
     let is_subscribed = config.retention_type != 0;

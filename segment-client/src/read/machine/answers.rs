@@ -139,7 +139,7 @@ impl ReadMachine {
                 self.inspect(id);
             }
         } else if is_empty && Offset(reply.offset) < reader.known_len {
-            // The length says that there are some. Without an end to that, nobody would be told.
+            // The length says that there are some. Without an end to that, no reader would be told.
             let cause = Misbehaviour("it has none of the bytes that it claims".to_owned()).into();
             self.failed(id, LookupError { kind: ErrorKind::Unavailable, cause }, now);
         } else if is_empty {
