@@ -53,7 +53,7 @@ impl Login {
                 let credentials = match password {
                     Password::File(path) => {
                         let password = secret_file::first_line(path).map_err(Failure::usage)?;
-                        Credentials::basic(user, &password)?
+                        Credentials::basic(user, password.expose_secret())?
                     }
                     Password::Stored(text) => Credentials::basic(user, text.expose_secret())?,
                 };
@@ -65,7 +65,8 @@ impl Login {
                 let path = path.clone();
                 Ok(config.with_credentials(Credentials::bearer_from(move || {
                     let token = secret_file::first_line(&path);
-                    async move { token }
+                    // The text of it is zeroed by the credentials.
+                    async move { token.map(|token| token.expose_secret().to_owned()) }
                 })))
             }
             Self::KeycloakFile(path) => keycloak(config, path, limits),
@@ -126,4 +127,42 @@ fn keycloak(config: ClientConfig, path: &Path, limits: Limits) -> Result<ClientC
         None => keycloak,
     };
     Ok(config.with_keycloak(keycloak)?)
+}
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canary::Canary;
+
+    fn applied(login: &Login) -> ClientConfig {
+        let config = ClientConfig::from_url("tcp://localhost:1").unwrap();
+        login.apply(config, Limits::default()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn no_copy_of_a_password_or_a_token_is_left_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let (canary, path) = (Canary::new(), folder.path().join("secret"));
+        canary.write(&path);
+        let password = Password::File(path.clone());
+        let config = applied(&Login::Password { user: "ann".to_owned(), password });
+        // Only its encoded form is kept.
+        assert_eq!(canary.copies(), 0);
+        drop(config);
+
+        let config = applied(&Login::TokenFile(path));
+        assert_eq!(canary.copies(), 0, "the check of the file leaves nothing");
+        let header = config.credentials().authorization().await.unwrap().unwrap();
+        assert!(canary.copies() > 0);
+        drop((header, config));
+        // The task of the fetch ends.
+        for _ in 0..100 {
+            if canary.copies() == 0 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(canary.copies(), 0);
+    }
 }

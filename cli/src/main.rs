@@ -8,6 +8,9 @@
 #![allow(rustdoc::broken_intra_doc_links)]
 
 mod access;
+#[cfg(all(test, target_os = "linux"))]
+#[path = "../../secret-file/tests/common/canary.rs"]
+mod canary;
 mod choice;
 mod commands;
 mod context;

@@ -6,9 +6,9 @@ use pravega_sdk_secret_file::SecretFileError;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Reads a secret of one line. Its text is in no error.
-pub(crate) fn first_line(path: &Path) -> Result<String, String> {
+pub(crate) fn first_line(path: &Path) -> Result<SecretString, String> {
     match read(path)?.expose_secret().lines().next() {
-        Some(line) if !line.is_empty() => Ok(line.to_owned()),
+        Some(line) if !line.is_empty() => Ok(line.into()),
         _ => Err(format!("the first line of {} is empty", path.display())),
     }
 }
@@ -25,5 +25,24 @@ pub(crate) fn read(path: &Path) -> Result<SecretString, String> {
     match str::from_utf8(bytes.expose_secret()) {
         Ok(text) => Ok(text.into()),
         Err(_) => Err(format!("{shown} cannot be read: it is not UTF-8")),
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canary::Canary;
+
+    #[test]
+    fn no_copy_of_a_line_is_left_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let (canary, path) = (Canary::new(), folder.path().join("secret"));
+        canary.write(&path);
+        let line = first_line(&path).unwrap();
+        assert!(canary.is(line.expose_secret()));
+        assert_eq!(canary.copies(), 1, "the file is dropped, the line is not");
+        drop(line);
+        assert_eq!(canary.copies(), 0);
     }
 }

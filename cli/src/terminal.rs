@@ -51,7 +51,8 @@ pub(crate) async fn read_secret() -> Result<SecretString> {
 /// Reads a line of stdin, without its end.
 async fn line() -> Result<Zeroizing<String>> {
     let read = tokio::task::spawn_blocking(|| {
-        let mut line = Zeroizing::new(String::new());
+        // With its whole capacity from the start, no part of a secret is left behind by its growth.
+        let mut line = Zeroizing::new(String::with_capacity(MAX_LEN as usize));
         io::stdin().lock().take(MAX_LEN).read_line(&mut line)?;
         let text = line.strip_suffix('\n').unwrap_or(&line);
         Ok(Zeroizing::new(text.strip_suffix('\r').unwrap_or(text).to_owned()))

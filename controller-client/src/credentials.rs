@@ -104,7 +104,7 @@ impl Credentials {
     ///
     /// No errors at present; the signature allows for rules of a server.
     pub fn basic(user: &str, password: &str) -> Result<Self, CredentialError> {
-        let text = Zeroizing::new(format!("{user}:{password}"));
+        let text = joined(&[user, ":", password]);
         let token = BASE64.encode(text.as_bytes());
         Authorization::new("Basic", token).map(|fixed| Self(Kind::Fixed(fixed)))
     }
@@ -200,8 +200,8 @@ impl Authorization {
         method: impl Into<String>,
         token: impl Into<String>,
     ) -> Result<Self, CredentialError> {
-        let (method, token) = (method.into(), token.into());
-        for (part, text) in [("method", &method), ("token", &token)] {
+        let (method, token) = (method.into(), Zeroizing::new(token.into()));
+        for (part, text) in [("method", &method), ("token", &*token)] {
             if text.is_empty() {
                 return Err(CredentialError::empty(part));
             }
@@ -210,7 +210,7 @@ impl Authorization {
                 return Err(CredentialError::character(part));
             }
         }
-        Ok(Self { method, token: token.into() })
+        Ok(Self { method, token: SecretString::from(token.as_str()) })
     }
 
     /// Returns true if it has a method and a token.
@@ -221,8 +221,18 @@ impl Authorization {
     /// Returns the header's value: the method, one space, the token. It is secret.
     #[must_use]
     pub fn header_value(&self) -> SecretString {
-        format!("{} {}", self.method, self.token.expose_secret()).into()
+        let value = joined(&[&self.method, " ", self.token.expose_secret()]);
+        SecretString::from(value.as_str())
     }
+}
+
+/// A text of several parts. It has its whole capacity from the start, so that no part of a secret
+/// is left in memory that it has outgrown.
+fn joined(parts: &[&str]) -> Zeroizing<String> {
+    let len = parts.iter().map(|part| part.len()).sum();
+    let mut text = Zeroizing::new(String::with_capacity(len));
+    parts.iter().for_each(|part| text.push_str(part));
+    text
 }
 
 impl fmt::Debug for Authorization {

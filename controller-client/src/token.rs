@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
 
 use crate::jwt;
 
@@ -24,7 +24,9 @@ impl DelegationToken {
     /// Wraps a token as the controller sent it.
     #[must_use]
     pub fn new(token: impl Into<String>) -> Self {
-        Self(token.into().into())
+        // Its own capacity may be larger than the text, and a smaller copy would leave it behind.
+        let token = Zeroizing::new(token.into());
+        Self(SecretString::from(token.as_str()))
     }
 
     /// Returns the token, for requests. It is secret.

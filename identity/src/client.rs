@@ -1,9 +1,12 @@
 //! Who the client is, and how it proves that.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
+use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{form, secrets::Secrets};
+use crate::{
+    form,
+    secrets::{Secrets, joined},
+};
 
 /// How a client of OpenID Connect sends its secret.
 #[non_exhaustive]
@@ -68,21 +71,21 @@ impl Client {
 
     /// Returns the header of a login, if there is one.
     pub(crate) fn authorization(&self) -> Option<SecretString> {
-        self.pair().map(|pair| SecretString::from(format!("Basic {}", pair.expose_secret())))
+        self.pair().map(|pair| joined(&["Basic ", pair.expose_secret()]))
     }
 
     /// Returns id and secret as the method `Basic` has them, if it is used.
     fn pair(&self) -> Option<SecretString> {
         let Proof::Basic { secret, encoding } = &self.proof else { return None };
         let secret = secret.expose_secret();
-        let pair = Zeroizing::new(match encoding {
+        let pair = match encoding {
             Encoding::Form => {
                 let (id, secret) = (form::encode(&self.id), form::encode(secret));
-                format!("{}:{}", *id, *secret)
+                joined(&[&id, ":", &secret])
             }
-            Encoding::Raw => format!("{}:{secret}", self.id),
-        });
-        Some(SecretString::from(BASE64.encode(pair.as_bytes())))
+            Encoding::Raw => joined(&[&self.id, ":", secret]),
+        };
+        Some(SecretString::from(BASE64.encode(pair.expose_secret())))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     client::{Client, Proof},
     form,
     plan::Plan,
+    secrets::joined,
 };
 
 /// The grant for the permissions of the holder of a token.
@@ -39,7 +40,7 @@ pub(crate) fn login(plan: &Plan, endpoint: &Url) -> Request {
 
 /// Asks for a token with the permissions that the holder of another one has.
 pub(crate) fn permissions(audience: &str, endpoint: &Url, token: &SecretString) -> Request {
-    let authorization = format!("Bearer {}", token.expose_secret()).into();
+    let authorization = joined(&["Bearer ", token.expose_secret()]);
     let fields = vec![("audience", audience), ("grant_type", PERMISSIONS)];
     post(endpoint, fields).with_authorization(authorization)
 }

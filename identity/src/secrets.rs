@@ -12,8 +12,12 @@ impl Secrets {
     /// Adds a secret: as it is, and as the value of a form.
     pub(crate) fn add(&mut self, secret: &SecretString) {
         let encoded = form::encode(secret.expose_secret());
-        // A form of a URL has no `+` for a space.
-        let of_url = Zeroizing::new(encoded.replace('+', "%20"));
+        // A form of a URL has no `+` for a space. The capacity is enough from the start.
+        let mut of_url = Zeroizing::new(String::with_capacity(3 * encoded.len()));
+        for (at, part) in encoded.split('+').enumerate() {
+            of_url.push_str(if at > 0 { "%20" } else { "" });
+            of_url.push_str(part);
+        }
         self.0.extend([Zeroizing::new(secret.expose_secret().to_owned()), encoded, of_url]);
     }
 
@@ -27,8 +31,20 @@ impl Secrets {
             .collect();
         // One may be a part of another.
         secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[REDACTED]"))
+        let text = secrets.iter().fold(Zeroizing::new(text.to_owned()), |text, secret| {
+            Zeroizing::new(text.replace(secret, "[REDACTED]"))
+        });
+        text.to_string()
     }
+}
+
+/// A secret of several parts. It has its whole capacity from the start, so that no part of it is
+/// left in memory that it has outgrown.
+pub(crate) fn joined(parts: &[&str]) -> SecretString {
+    let len = parts.iter().map(|part| part.len()).sum();
+    let mut text = Zeroizing::new(String::with_capacity(len));
+    parts.iter().for_each(|part| text.push_str(part));
+    SecretString::from(text.as_str())
 }
 
 #[cfg(test)]

@@ -13,11 +13,17 @@ use std::{
 
 use pravega_sdk_secret_file::SecretFileError;
 use pravega_sdk_types::ErrorKind;
+use secrecy::zeroize::Zeroizing;
 
 use crate::{io_kind::io_kind, locks::lock};
 
 /// The longest file, in bytes.
 pub(crate) const MOST: u64 = 1 << 20;
+
+/// What is in a file: it may be a key.
+pub(crate) type Content = Zeroizing<Vec<u8>>;
+/// What is in files.
+pub(crate) type Contents<const FILES: usize> = [Content; FILES];
 
 /// How long a file may change again without another time of its change, in seconds: as coarse as
 /// the clocks of file systems are.
@@ -88,12 +94,12 @@ struct Last<const FILES: usize> {
 
 impl<const FILES: usize> Followed<FILES> {
     /// Reads the files for the first time. It blocks.
-    pub(crate) fn open(paths: [PathBuf; FILES]) -> Result<(Self, [Vec<u8>; FILES]), Unusable> {
+    pub(crate) fn open(paths: [PathBuf; FILES]) -> Result<(Self, Contents<FILES>), Unusable> {
         let (now, hasher) = (now(), RandomState::new());
         // In this order: what changes in between is read again.
         let stamps = stamps(&paths);
         let found = read_all(&paths, read)?;
-        let (content, is_settled) = (hasher.hash_one(&found), is_settled(&stamps, now));
+        let (content, is_settled) = (digest(&hasher, &found), is_settled(&stamps, now));
         let last = Mutex::new(Last { stamps, content, is_settled });
         Ok((Self { paths, hasher, last }, found))
     }
@@ -111,15 +117,15 @@ impl<const FILES: usize> Followed<FILES> {
     ///
     /// [`Unusable`] for a file that cannot be read, once for each change of it. It is read again
     /// by each later call: the reason may have been one of this process.
-    pub(crate) fn news(&self) -> Result<Option<[Vec<u8>; FILES]>, Unusable> {
+    pub(crate) fn news(&self) -> Result<Option<Contents<FILES>>, Unusable> {
         self.news_by(now(), read)
     }
 
     fn news_by(
         &self,
         now: i64,
-        read: impl Fn(&Path) -> Result<Vec<u8>, Unusable>,
-    ) -> Result<Option<[Vec<u8>; FILES]>, Unusable> {
+        read: impl Fn(&Path) -> Result<Content, Unusable>,
+    ) -> Result<Option<Contents<FILES>>, Unusable> {
         let stamps = stamps(&self.paths);
         let mut last = lock(&self.last);
         let has_pipe = stamps.iter().flatten().any(|stamp| !stamp.is_regular);
@@ -135,7 +141,7 @@ impl<const FILES: usize> Followed<FILES> {
             Err(unusable) => return Err(unusable),
         };
         last.is_settled = is_settled(&stamps, now);
-        let content = self.hasher.hash_one(&found);
+        let content = digest(&self.hasher, &found);
         let is_new = std::mem::replace(&mut last.content, content) != content;
         Ok(is_new.then_some(found))
     }
@@ -164,11 +170,15 @@ fn now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
+fn digest<const FILES: usize>(hasher: &RandomState, found: &Contents<FILES>) -> u64 {
+    hasher.hash_one(found.each_ref().map(|content| content.as_slice()))
+}
+
 fn read_all<const FILES: usize>(
     paths: &[PathBuf; FILES],
-    read: impl Fn(&Path) -> Result<Vec<u8>, Unusable>,
-) -> Result<[Vec<u8>; FILES], Unusable> {
-    let mut all = [const { Vec::new() }; FILES];
+    read: impl Fn(&Path) -> Result<Content, Unusable>,
+) -> Result<Contents<FILES>, Unusable> {
+    let mut all = [const { Vec::new() }; FILES].map(Content::new);
     for (bytes, path) in all.iter_mut().zip(paths) {
         *bytes = read(path)?;
     }
@@ -176,10 +186,13 @@ fn read_all<const FILES: usize>(
 }
 
 /// Reads a file, unless it is far too long. It blocks.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Unusable> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes));
-    read.map_err(|error| Unusable::io(path, "cannot read it", &error))?;
+pub(crate) fn read(path: &Path) -> Result<Content, Unusable> {
+    let unreadable = |error| Unusable::io(path, "cannot read it", &error);
+    let file = File::open(path).map_err(unreadable)?;
+    // With its whole capacity from the start, no part of a key is left behind by its growth.
+    let len = file.metadata().map_or(0, |metadata| metadata.len().min(MOST) + 1);
+    let mut bytes = Content::new(Vec::with_capacity(usize::try_from(len).unwrap_or(0)));
+    file.take(MOST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MOST {
         return Err(Unusable::new(path, format!("it has more than {MOST} bytes")));
     }
@@ -198,6 +211,11 @@ mod tests {
         path
     }
 
+    /// What is in one file.
+    fn content(text: &str) -> Contents<1> {
+        [Zeroizing::new(text.into())]
+    }
+
     /// The time long after the last change of all files.
     fn later() -> i64 {
         now() + 2 * COARSE
@@ -208,12 +226,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = file_in(&folder, "one");
         let (followed, found) = Followed::open([path.clone()]).unwrap();
-        assert_eq!(found, [b"one".to_vec()]);
-        assert_eq!(followed.news().unwrap(), None);
+        assert!(found == content("one"));
+        assert!(followed.news().unwrap().is_none());
         for text in ["two", "six"] {
             fs::write(&path, text).unwrap();
-            assert_eq!(followed.news().unwrap(), Some([text.into()]));
-            assert_eq!(followed.news_by(later(), read).unwrap(), None);
+            assert!(followed.news().unwrap() == Some(content(text)));
+            assert!(followed.news_by(later(), read).unwrap().is_none());
         }
     }
 
@@ -224,12 +242,12 @@ mod tests {
         let path = file_in(&folder, "one");
         let modified = fs::metadata(&path).unwrap().modified().unwrap();
         let (followed, _) = Followed::open([path.clone()]).unwrap();
-        assert_eq!(followed.news_by(later(), read).unwrap(), None);
+        assert!(followed.news_by(later(), read).unwrap().is_none());
         // As programs do that copy files with their times.
         thread::sleep(Duration::from_millis(20));
         fs::write(&path, "two").unwrap();
         File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
-        assert_eq!(followed.news().unwrap(), Some([b"two".to_vec()]));
+        assert!(followed.news().unwrap() == Some(content("two")));
     }
 
     #[test]
@@ -238,8 +256,8 @@ mod tests {
         let path = file_in(&folder, "one");
         let (followed, _) = Followed::open([path]).unwrap();
         // The clock of the file system has not gone on in between.
-        let second = |_: &Path| Ok(b"two".to_vec());
-        assert_eq!(followed.news_by(now(), second).unwrap(), Some([b"two".to_vec()]));
+        let second = |_: &Path| Ok(Zeroizing::new(b"two".to_vec()));
+        assert!(followed.news_by(now(), second).unwrap() == Some(content("two")));
     }
 
     #[test]
@@ -251,8 +269,8 @@ mod tests {
         // As without a descriptor left.
         let failing = |path: &Path| Err(Unusable::new(path, "too many open files"));
         assert!(followed.news_by(later(), failing).is_err());
-        assert_eq!(followed.news_by(later(), failing).unwrap(), None);
-        assert_eq!(followed.news_by(later(), read).unwrap(), Some([b"other".to_vec()]));
+        assert!(followed.news_by(later(), failing).unwrap().is_none());
+        assert!(followed.news_by(later(), read).unwrap() == Some(content("other")));
     }
 
     #[test]
@@ -265,6 +283,6 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, mode, 0).unwrap();
         let (sender, done) = mpsc::channel();
         thread::spawn(move || sender.send(followed.news().unwrap()).unwrap());
-        assert_eq!(done.recv_timeout(Duration::from_secs(30)).unwrap(), None);
+        assert!(done.recv_timeout(Duration::from_secs(30)).unwrap().is_none());
     }
 }

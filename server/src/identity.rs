@@ -107,7 +107,7 @@ impl Identity {
         let (accounts, file) = match file {
             Some(path) => {
                 let (followed, [text]) = Followed::open([path])?;
-                (all(&given, followed.paths(), text)?, Some(followed))
+                (all(&given, followed.paths(), &text)?, Some(followed))
             }
             None => (with_given(Accounts::default(), &given), None),
         };
@@ -163,7 +163,7 @@ impl Identity {
             rest(LOOK);
             news = file.news().transpose().unwrap_or(news);
         }
-        match news.and_then(|[text]| all(&self.given, file.paths(), text)) {
+        match news.and_then(|[text]| all(&self.given, file.paths(), &text)) {
             Ok(accounts) => {
                 tracing::info!(file = %path.display(), accounts = accounts.len(), "new accounts");
                 let accounts = Arc::new(accounts);
@@ -273,10 +273,9 @@ pub(crate) fn authorize(caller: &Caller, need: &Need<'_>) -> Result<(), Refused>
 }
 
 /// The accounts of a file, and those that are given.
-fn all(given: &[Account], [path]: &[PathBuf; 1], text: Vec<u8>) -> Result<Accounts, Unusable> {
-    let text =
-        String::from_utf8(text).map_err(|_| Unusable::new(path, "it is no text in UTF-8"))?;
-    let (accounts, skipped) = Accounts::parse(&text);
+fn all(given: &[Account], [path]: &[PathBuf; 1], text: &[u8]) -> Result<Accounts, Unusable> {
+    let text = str::from_utf8(text).map_err(|_| Unusable::new(path, "it is no text in UTF-8"))?;
+    let (accounts, skipped) = Accounts::parse(text);
     for Skipped { line, why } in skipped {
         tracing::warn!(file = %path.display(), line, why, "a part of the file is not used");
     }

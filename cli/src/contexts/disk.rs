@@ -8,6 +8,7 @@ use std::{
 };
 
 use pravega_sdk::types::ErrorKind;
+use secrecy::zeroize::Zeroizing;
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -77,6 +78,7 @@ impl ContextsFile {
         let result = change(&mut after)?;
         if after != before {
             let text = edit(&text, &before, &after).map_err(|error| self.unwritable(&error))?;
+            let text = Zeroizing::new(text);
             replace(&path, text.as_bytes()).map_err(|error| self.unwritable(&error))?;
         }
         Ok(result)
@@ -87,7 +89,8 @@ impl ContextsFile {
         fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone())
     }
 
-    fn read(&self) -> Result<(String, Contexts)> {
+    /// Returns the text, which may have a password, and the contexts of it.
+    fn read(&self) -> Result<(Zeroizing<String>, Contexts)> {
         let shown = self.path.display();
         let unreadable = |reason: &dyn std::fmt::Display| {
             let text = format_args!("{shown} cannot be read: {reason}");
@@ -99,7 +102,9 @@ impl ContextsFile {
             Err(error) => return Err(unreadable(&error)),
         };
         let metadata = file.metadata().map_err(|error| unreadable(&error))?;
-        let mut text = String::new();
+        // With its whole capacity from the start, no part of a password is left behind by growth.
+        let capacity = usize::try_from(metadata.len().min(MAX_LEN) + 1).unwrap_or(0);
+        let mut text = Zeroizing::new(String::with_capacity(capacity));
         file.take(MAX_LEN + 1).read_to_string(&mut text).map_err(|error| unreadable(&error))?;
         if text.len() as u64 > MAX_LEN {
             return Err(unreadable(&format_args!("it is longer than {MAX_LEN} bytes")));

@@ -12,6 +12,7 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use secrecy::zeroize::Zeroizing;
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -62,7 +63,7 @@ pub struct Skipped {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     user: String,
-    password: String,
+    password: Zeroizing<String>,
 }
 
 /// A digest of credentials. Comparing two takes the same time wherever they differ.
@@ -103,9 +104,9 @@ impl Credentials {
     /// Reads the header of a call, `Basic` with the Base64 form of user and password; `None` if it
     /// is another one.
     pub fn from_header(header: &str) -> Option<Self> {
-        let decoded = String::from_utf8(BASE64.decode(Self::encoded(header)?).ok()?).ok()?;
-        let (user, password) = decoded.split_once(':')?;
-        Some(Self { user: user.to_owned(), password: password.to_owned() })
+        let decoded = Zeroizing::new(BASE64.decode(Self::encoded(header)?).ok()?);
+        let (user, password) = str::from_utf8(&decoded).ok()?.split_once(':')?;
+        Some(Self { user: user.to_owned(), password: Zeroizing::new(password.to_owned()) })
     }
 
     /// Returns true if a header has the scheme of credentials, whether or not they can be read.
@@ -284,7 +285,7 @@ mod tests {
 
     fn credentials(header: &str) -> Option<(String, String)> {
         let Credentials { user, password } = Credentials::from_header(header)?;
-        Some((user, password))
+        Some((user, password.to_string()))
     }
 
     fn basic(user: &str, password: &str) -> Credentials {

@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use secrecy::zeroize::Zeroizing;
 use sha2::{Digest as _, Sha256};
 
 /// The length of a digest.
@@ -19,17 +20,17 @@ pub(super) struct Key {
 impl Key {
     /// RFC 2104: a key that is longer than a block counts by its digest.
     pub(super) fn new(key: &[u8]) -> Self {
-        let digest;
+        let digest: Zeroizing<[u8; DIGEST]>;
         let key = if key.len() > BLOCK {
-            digest = Sha256::digest(key);
-            digest.as_slice()
+            digest = Zeroizing::new(Sha256::digest(key).into());
+            &digest[..]
         } else {
             key
         };
         let padded = |pad: u8| {
-            let mut block = [pad; BLOCK];
+            let mut block = Zeroizing::new([pad; BLOCK]);
             block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
-            Sha256::new().chain_update(block)
+            Sha256::new().chain_update(&block[..])
         };
         Self { inner: padded(0x36), outer: padded(0x5C) }
     }

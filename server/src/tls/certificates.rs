@@ -20,7 +20,7 @@ use super::{
     own,
 };
 use crate::{
-    configured::{Followed, Unusable},
+    configured::{Contents, Followed, Unusable},
     limits::FILES,
     locks::lock,
 };
@@ -166,11 +166,11 @@ impl Certificates {
 /// What is in the files of a certificate and its key.
 fn parse(
     files: &Followed<2>,
-    pair: &[Vec<u8>; 2],
+    pair: &Contents<2>,
     provider: &CryptoProvider,
 ) -> Result<Loaded, Unusable> {
     let paths = files.paths().each_ref().map(PathBuf::as_path);
-    Loaded::parse(paths, pair.each_ref().map(Vec::as_slice), provider)
+    Loaded::parse(paths, pair.each_ref().map(|content| content.as_slice()), provider)
 }
 
 impl ResolvesServerCert for Certificates {

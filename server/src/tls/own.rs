@@ -10,6 +10,7 @@ use std::{
 use rcgen::{
     CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
+use secrecy::zeroize::Zeroizing;
 
 use super::config::MADE;
 use crate::configured::Unusable;
@@ -20,7 +21,7 @@ const KEY: &str = "server.key";
 /// A certificate and its key, as PEM text.
 pub(super) struct Pair {
     pub(super) certificate: String,
-    pub(super) key: String,
+    pub(super) key: Zeroizing<String>,
 }
 
 impl Pair {
@@ -40,7 +41,7 @@ impl Pair {
         params.not_after = date_time_ymd(2125, 1, 1);
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = params.self_signed(&key).map_err(failed)?;
-        Ok(Self { certificate: certificate.pem(), key: key.serialize_pem() })
+        Ok(Self { certificate: certificate.pem(), key: Zeroizing::new(key.serialize_pem()) })
     }
 }
 
@@ -54,7 +55,8 @@ pub(super) fn in_folder(folder: &Path, names: &[String]) -> Result<(PathBuf, Pat
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| Unusable::io(folder, "cannot create the folder", &error))?;
     // The key first: a certificate without one would be taken for one that another key belongs to.
-    for (path, text, mode) in [(&key, &pair.key, 0o600), (&certificate, &pair.certificate, 0o644)] {
+    let files = [(&key, &*pair.key, 0o600), (&certificate, &pair.certificate, 0o644)];
+    for (path, text, mode) in files {
         write(path, text, mode).map_err(|error| Unusable::io(path, "cannot write it", &error))?;
     }
     Ok((certificate, key))

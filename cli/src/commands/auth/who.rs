@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use pravega_sdk::controller_client::jwt;
+use secrecy::zeroize::Zeroizing;
 use serde_json::Value;
 
 /// What can be read of credentials; never a secret.
@@ -21,8 +22,10 @@ impl Who {
         let (method, token) = header.split_once(' ').unwrap_or((header, ""));
         let mut who = Self { method: method.to_owned(), ..Self::default() };
         if method == "Basic" {
-            let text = jwt::decode_base64(token).and_then(|bytes| String::from_utf8(bytes).ok());
-            who.user = text.and_then(|text| Some(text.split_once(':')?.0.to_owned()));
+            // The password is in it, too.
+            let bytes = Zeroizing::new(jwt::decode_base64(token).unwrap_or_default());
+            let user = str::from_utf8(&bytes).ok().and_then(|text| text.split_once(':'));
+            who.user = user.map(|(user, _)| user.to_owned());
         } else if let Some(claims) = claims(token) {
             let text = |name: &str| claims.get(name)?.as_str().map(str::to_owned);
             who.user = text("preferred_username").or_else(|| text("sub"));
