@@ -9,11 +9,10 @@ use crate::TlsProblem;
 error_type! {
     /// TLS that cannot be set up. Nothing was sent but the handshake.
     ///
-    /// The kind is [`Config`](ErrorKind::Config) for files and settings that cannot be used,
-    /// [`Tls`](ErrorKind::Tls) for a peer that is refused or refuses,
-    /// [`ConnectionLost`](ErrorKind::ConnectionLost) for a connection that ended during the
-    /// handshake, or before the peer sent anything, and [`Unsupported`](ErrorKind::Unsupported) in
-    /// a build without TLS.
+    /// The kind is [`Config`](ErrorKind::Config) for files and settings that cannot be used, and
+    /// for every use of TLS in a build without it, [`Tls`](ErrorKind::Tls) for a peer that is
+    /// refused or refuses, and [`ConnectionLost`](ErrorKind::ConnectionLost) for a connection that
+    /// ended during the handshake, or before the peer sent anything.
     pub struct TlsError {
         setting: Option<&'static str>,
         problem: TlsProblem,

@@ -142,6 +142,8 @@ fn test(root: &Path) -> Result<()> {
         "--test",
         "pool",
     ]))?;
+    // What asks for TLS in a build without it.
+    run(cargo(root).args(["test", "-p", "pravega-sdk-tls", "--no-default-features", "--lib"]))?;
     examples(root)?;
     // It checks every echo, while servers die and return under the same name.
     let example = [
