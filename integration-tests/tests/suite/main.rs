@@ -22,6 +22,7 @@ mod group_processes;
 mod group_reader;
 mod group_reader_in_tables;
 mod group_tables;
+mod hops;
 mod index;
 mod kills;
 mod reader;

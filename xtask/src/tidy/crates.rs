@@ -87,6 +87,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "types",
             "codec",
             "proto",
+            "tls",
             "wire-protocol",
             "controller-client",
             "identity",

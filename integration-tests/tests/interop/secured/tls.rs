@@ -1,6 +1,9 @@
 //! A server with TLS: what it is to clients that do not trust it, or speak none.
 
-use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
+use pravega_sdk_client_factory::{
+    ClientConfig, ClientFactory,
+    tls::{TlsError, TlsProblem},
+};
 use pravega_sdk_integration_tests::harness::{factory, url};
 use pravega_sdk_types::{ErrorKind, Scope, ScopedSegment};
 
@@ -20,8 +23,15 @@ async fn a_server_that_is_not_trusted_is_refused_as_such() {
     assert_eq!(error.kind(), ErrorKind::Tls);
 }
 
+/// What is wrong with TLS, by the causes of an error, and its text.
+fn problem(error: &(dyn std::error::Error + 'static)) -> Option<(TlsProblem, String)> {
+    std::iter::successors(Some(error), |cause| (*cause).source())
+        .find_map(|cause| cause.downcast_ref::<TlsError>())
+        .map(|error| (error.problem(), error.to_string()))
+}
+
 #[tokio::test]
-async fn a_client_without_tls_gets_no_answer_and_may_try_again() {
+async fn a_client_without_tls_learns_that_the_port_may_speak_tls_only_and_may_try_again() {
     let plain = url().replace("tls://", "tcp://");
     let config = ClientConfig::from_url(&format!("{plain}?retry_attempts=1")).unwrap();
     let factory = ClientFactory::new(config).unwrap();
@@ -29,4 +39,17 @@ async fn a_client_without_tls_gets_no_answer_and_may_try_again() {
     // The server closes the connection without a word, as one that ends does.
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     assert!(error.is_retryable(), "{error:?}");
+    let (found, text) = problem(&error).unwrap_or_else(|| panic!("{error:?}"));
+    assert_eq!(found, TlsProblem::ServerMayBeTlsOnly, "{error:?}");
+    assert!(text.contains("its port may speak TLS only"), "{text}");
+
+    let trusting = admin();
+    let stream = new_stream(&trusting).await;
+    let segment = ScopedSegment::new(&stream, 0.into());
+    let store = trusting.endpoints().endpoint(&segment).await.unwrap();
+    let error = factory.raw_client().connection(&store).await.unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    let (found, text) = problem(&error).unwrap_or_else(|| panic!("{error:?}"));
+    assert_eq!(found, TlsProblem::ServerMayBeTlsOnly, "{error:?}");
+    assert!(text.contains("its port may speak TLS only"), "{text}");
 }

@@ -14,3 +14,4 @@ mod silence;
 mod tables;
 mod terminal;
 mod truncation;
+mod trust;

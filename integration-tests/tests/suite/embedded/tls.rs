@@ -7,10 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
+use pravega_sdk_client_factory::{ClientConfig, ClientFactory, tls::TlsProblem};
 use pravega_sdk_integration_tests::harness::{self, FAR};
 use pravega_sdk_server::{EmbeddedServer, ServerTls};
-use pravega_sdk_types::{ErrorKind, Scope};
+use pravega_sdk_types::{Endpoint, ErrorKind, Scope};
 use rustls::{RootCertStore, crypto::ring};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use tempfile::NamedTempFile;
@@ -22,6 +22,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::support::{numbers, stream, write};
+use crate::hops::problem;
 
 /// The time that a client has for its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -103,8 +104,24 @@ async fn a_client_that_speaks_no_tls_is_let_go_at_once() {
     let once = (1, Duration::from_millis(1), Duration::from_millis(1));
     let config = ClientConfig::from_url(&url).unwrap().with_default_retry(once.0, once.1, once.2);
     let plain = ClientFactory::new(config).unwrap();
-    let refused = plain.controller().create_scope(&Scope::new("s").unwrap()).await;
-    assert!(refused.is_err());
+    let error = plain.controller().create_scope(&Scope::new("s").unwrap()).await.unwrap_err();
+    check_hint(&error, error.kind(), ErrorKind::Unavailable);
+    let store = Endpoint::new("127.0.0.1", server.store_ports()[0]).unwrap();
+    let error = plain.raw_client().connection(&store).await.unwrap_err();
+    check_hint(&error, error.kind(), ErrorKind::ConnectionLost);
+}
+
+/// Checks that an error says that the server speaks TLS. The alert that makes it certain is lost if
+/// the server has closed the connection while the client was sending: then the kind is `closed`.
+#[track_caller]
+fn check_hint(error: &(dyn std::error::Error + 'static), kind: ErrorKind, closed: ErrorKind) {
+    let (expected, text) = match problem(error) {
+        Some(TlsProblem::ServerIsTlsOnly) => (ErrorKind::Tls, "the server speaks TLS"),
+        Some(TlsProblem::ServerMayBeTlsOnly) => (closed, "its port may speak TLS only"),
+        other => panic!("{other:?}: {error:?}"),
+    };
+    assert_eq!(kind, expected, "{error:?}");
+    assert!(format!("{error:?}").contains(text), "{error:?}");
 }
 
 #[tokio::test]
