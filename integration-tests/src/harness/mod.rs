@@ -6,12 +6,15 @@
 
 pub mod calls;
 pub mod canary;
+pub mod commands;
 pub mod frames;
 pub mod issuer;
 pub mod jwt;
 pub mod lines;
 pub mod log;
+pub mod passwords;
 pub mod port;
+pub mod raw;
 pub mod rest;
 pub mod storage;
 pub mod through;
