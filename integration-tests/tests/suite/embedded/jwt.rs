@@ -1,7 +1,10 @@
 //! Clients with tokens that another party has signed.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,7 +23,7 @@ use pravega_sdk_integration_tests::harness::{
 };
 use pravega_sdk_proto::{ScopeInfo, controller_service_client::ControllerServiceClient};
 use pravega_sdk_server::{EmbeddedServer, JwtAccounts, ServerBuilder};
-use pravega_sdk_types::{ErrorKind, ScopedStream};
+use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream};
 use ring::hmac;
 use serde_json::{Value, json};
 use tonic::{Code, Request, transport::Channel};
@@ -186,6 +189,65 @@ async fn a_token_that_is_wrong_in_any_way_is_refused_without_the_reason() {
     drop(rest(&server, "").begin(request.as_bytes()).await);
     let mut client = controller(&server).await;
     ask(&mut client, &good).await.unwrap();
+}
+
+/// What a program may print of an error: itself and its causes, in both forms.
+fn shown(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(|error| format!("{error} {error:?} {error:#?}\n")).collect()
+}
+
+#[tokio::test]
+async fn a_client_with_a_wrong_token_fails_at_once_and_shows_no_part_of_it() {
+    let signer = Signer::new("one");
+    let accounts = JwtAccounts::with_key_set(&key_set(&[&signer]), AUDIENCE).with_issuer(ISSUER);
+    let server = builder(accounts).start().await.unwrap();
+    let stream = stream(&root(&server), 1).await;
+    let mut sent = 0;
+    for (what, token) in wrong_tokens(&signer) {
+        // No server reads the header of a token: it is shown by none either.
+        let hides = |text: &str| {
+            let parts = token.split('.').skip(1).filter(|part| part.len() > 1);
+            for part in parts.chain([&*token].into_iter().filter(|token| token.len() > 1)) {
+                assert!(!text.contains(part), "{what}: {part} is in {text}");
+            }
+        };
+        let credentials = match Credentials::bearer(token.clone()) {
+            Ok(credentials) => credentials,
+            // It is not sent.
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{what}");
+                hides(&shown(&error));
+                continue;
+            }
+        };
+        let calls = Arc::new(AtomicUsize::new(0));
+        let (counter, of_function) = (Arc::clone(&calls), token.clone());
+        let function = Credentials::bearer_from(move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+            let token = of_function.clone();
+            async { Ok::<_, std::io::Error>(token) }
+        });
+        for credentials in [credentials, function] {
+            let factory = client(&server, credentials);
+            hides(&format!("{factory:?}"));
+            let refused = factory.controller().stream_exists(&stream).await.unwrap_err();
+            let found = (refused.kind(), refused.outcome(), refused.attempts());
+            assert_eq!(found, (ErrorKind::Unauthenticated, Outcome::NotApplied, 1), "{what}");
+            assert!(!refused.is_retryable(), "{what}");
+            hides(&shown(&refused));
+            let refused = factory.event_writer(&stream, Utf8).await.unwrap_err();
+            let found = (refused.kind(), refused.outcome(), refused.is_retryable());
+            assert_eq!(found, (ErrorKind::Unauthenticated, Outcome::NotApplied, false), "{what}");
+            assert!(refused.attempts() <= 1, "{what}");
+            hides(&shown(&refused));
+        }
+        // A token that seems to last is kept for the second call.
+        let calls = calls.load(Ordering::SeqCst);
+        assert!((1..=2).contains(&calls), "{what}: {calls} calls");
+        sent += 1;
+    }
+    assert!(sent >= 8, "{sent}");
 }
 
 /// Credentials that a test sets.
