@@ -1,5 +1,9 @@
 //! Accounts and their rules: every call of the controller, and what clients with an account can do.
 
+mod bearers;
+mod commands;
+mod rights;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
