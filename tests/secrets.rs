@@ -3,13 +3,13 @@
 #![cfg(feature = "embedded")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::fmt::Debug;
+use std::{error::Error, fmt::Debug};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use pravega_sdk::{
-    BatchClient, ByteReader, ByteReaderConfig, ByteWriter, ClientConfig, ClientFactory,
+    BatchClient, ByteReader, ByteReaderConfig, ByteWriter, ClientConfig, ClientFactory, Commit,
     EventReader, EventWriter, ReaderConfig, Transaction, TransactionConfig, TransactionalWriter,
     WriteError, WriterConfig,
     codec::{Raw, Utf8},
@@ -22,13 +22,15 @@ use pravega_sdk::{
     group::{GroupReader, ReaderGroup},
     index::{Fields, IndexReader, IndexRecords, IndexWriter},
     segment_client::{
-        RawClient, StoreConfig, StoreDialer, StorePool,
+        RawClient, StoreConfig, StoreConnection, StoreDialer, StorePool,
         attributes::SegmentAttributes,
         machine::{Location, Token},
     },
     table_synchronizer::{
-        Entries, Entry, KeyValueEntry, KeyValueItems, KeyValueTable, Keys, RevisionedStream,
-        TableItems, TableSegment, TableSynchronizer,
+        Entries, Entry, Following, KeyValueEntry, KeyValueItems, KeyValueTable, Keys, Revision,
+        RevisionedStream, SharedState, StateCodecs, StateSynchronizer, TableDeltas, TableItems,
+        TableSegment, TableSynchronizer, TypedTable,
+        recipes::{Counter, Election, LeaseConfig, Lock, LockGuard, Members, SharedMap},
     },
     tls::TlsConfig,
     types::{
@@ -37,6 +39,7 @@ use pravega_sdk::{
     },
     wire_protocol::{
         Decoder, SendBuffer, WireCommand,
+        commands::SealSegment,
         value::{Value, ValueError, to_hex},
     },
 };
@@ -155,6 +158,8 @@ async fn clients_and_servers_show_neither_passwords_nor_tokens() {
     hides(client.endpoints(), secrets);
     hides::<RawClient>(client.raw_client(), secrets);
     hides(&connection, secrets);
+    let connection = StoreDialer::new(StoreConfig::default()).connect(&endpoint).await.unwrap();
+    hides::<StoreConnection>(&connection, secrets);
     let context = client.segment_context();
     hides::<SegmentContext>(&context, secrets);
     hides(&context.pool().snapshot().await, secrets);
@@ -184,6 +189,7 @@ async fn readers_and_writers_show_neither_passwords_nor_tokens_nor_events() {
     transaction.write("key", DATA).await.unwrap();
     hides::<TransactionalWriter<Utf8>>(&transactions, secrets);
     hides::<Transaction<Utf8>>(&transaction, secrets);
+    hides::<Commit>(&transaction.commit().await.unwrap(), secrets);
     hides::<BatchClient>(&client.batch_client(&stream).await.unwrap(), secrets);
 
     let group = "s/group".parse().unwrap();
@@ -266,6 +272,195 @@ async fn tables_do_not_show_their_values() {
     hides::<TableItems<Entry>>(&entries, secrets);
 }
 
+#[tokio::test]
+async fn what_is_built_on_tables_shows_neither_their_values_nor_secrets() {
+    let (_server, client) = start().await;
+    let secrets = &[PASSWORD, DATA];
+    client.controller().create_scope(&"s".parse().unwrap()).await.unwrap();
+    let name: ScopedKeyValueTable = "s/agreed".parse().unwrap();
+    let mut map = SharedMap::new(client.table_synchronizer(&name, Utf8, Utf8).await.unwrap());
+    map.insert("key", DATA).await.unwrap();
+    hides::<SharedMap<Utf8, Utf8>>(&map, secrets);
+    let table = async || client.table_synchronizer(&name, Raw, Raw).await.unwrap();
+    let mut counter = Counter::new(table().await, "count");
+    counter.add(1).await.unwrap();
+    hides::<Counter>(&counter, secrets);
+    let config = || LeaseConfig::default().with_name("one");
+    let mut lock = Lock::new(table().await, "lock", config());
+    let guard = lock.try_acquire().await.unwrap().unwrap();
+    hides::<LockGuard<'_>>(&guard, secrets);
+    drop(guard);
+    hides::<Lock>(&lock, secrets);
+    let mut election = Election::new(table().await, "leader", config());
+    election.round().await.unwrap();
+    hides::<Election>(&election, secrets);
+    let mut members = Members::new(table().await, "members/", config());
+    members.round().await.unwrap();
+    hides::<Members>(&members, secrets);
+    let segment = client.table_segment(&name, 0.into()).await.unwrap();
+    let mut deltas = segment.deltas(Offset(0), Following::UntilEnd);
+    deltas.next().await.unwrap().unwrap();
+    hides::<TableDeltas>(&deltas, secrets);
+
+    let name: ScopedKeyValueTable = "s/table".parse().unwrap();
+    let configuration = KeyValueTableConfiguration::new(1, 4);
+    client.controller().create_key_value_table(&name, &configuration).await.unwrap();
+    let typed = client.key_value_table(&name).await.unwrap().with_codecs(Utf8, Utf8);
+    typed.insert("pear", DATA).await.unwrap();
+    hides::<TypedTable<Utf8, Utf8>>(&typed, secrets);
+}
+
+/// The texts of a state.
+struct Texts(Vec<String>);
+
+impl SharedState for Texts {
+    type Initial = String;
+    type Update = String;
+
+    fn create(first: String, _: &Revision) -> Self {
+        Self(vec![first])
+    }
+
+    fn apply(&mut self, text: String, _: &Revision) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.0.push(text);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn states_on_which_clients_agree_are_not_shown() {
+    let (_server, client) = start().await;
+    let secrets = &[PASSWORD, DATA];
+    let stream = new_stream(&client, "s/state").await;
+    let mut state: StateSynchronizer<Texts, _> =
+        client.state_synchronizer(&stream, StateCodecs::new(Utf8, Utf8)).await.unwrap();
+    hides::<StateSynchronizer<_, _>>(&state, secrets);
+    state.initialize(DATA.to_owned()).await.unwrap();
+    state.update(|_, updates| updates.push(DATA.to_owned())).await.unwrap();
+    assert_eq!(state.state().unwrap().0, [DATA, DATA]);
+    hides::<StateSynchronizer<_, _>>(&state, secrets);
+}
+
+#[cfg(feature = "embedded-jwt")]
+#[test]
+fn accounts_of_signed_tokens_show_neither_keys_nor_passwords_of_addresses() {
+    use pravega_sdk::embedded::JwtAccounts;
+
+    let url = format!("https://{USER}:{PASSWORD}@localhost:1/realms/r");
+    for accounts in [
+        // A key that should not be there.
+        JwtAccounts::with_key_set(
+            &format!(r#"{{"keys":[{{"kty":"oct","k":"{PASSWORD}"}}]}}"#),
+            "a",
+        ),
+        JwtAccounts::with_key_set(PASSWORD, "audience"),
+        JwtAccounts::with_key_set_url(&url, "audience"),
+        JwtAccounts::of_realm(&url, "audience"),
+    ] {
+        let accounts = accounts.with_user(USER, "prn::*,READ");
+        hides::<JwtAccounts>(&accounts, &[PASSWORD]);
+        let builder = EmbeddedServer::builder().with_jwt_accounts(accounts);
+        hides::<ServerBuilder>(&builder, &[PASSWORD]);
+    }
+}
+
+#[cfg(feature = "embedded-tls")]
+#[test]
+fn tls_of_a_server_shows_where_its_key_is_and_not_the_key() {
+    use pravega_sdk::embedded::ServerTls;
+
+    let folder = std::env::temp_dir().join(format!("pravega-sdk-secrets-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (certificate, key) = (folder.join("server.crt"), folder.join("server.key"));
+    std::fs::write(&key, PASSWORD).unwrap();
+    let tls = ServerTls::with_files(certificate, &key);
+    hides::<ServerTls>(&tls, &[PASSWORD]);
+    assert!(format!("{tls:?}").contains("server.key"));
+    hides::<ServerBuilder>(&EmbeddedServer::builder().with_tls(tls), &[PASSWORD]);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Checks that a failure and its causes show none of the secrets, in any form.
+#[track_caller]
+fn fails_without<T>(call: Result<T, impl Error + 'static>, secrets: &[&str]) {
+    let Err(error) = call else { panic!("it is allowed") };
+    let (mut cause, mut count): (Option<&(dyn Error + 'static)>, u32) = (Some(&error), 0);
+    while let Some(shown) = cause {
+        hides(shown, secrets);
+        secrets.iter().for_each(|secret| is_hidden(&shown.to_string(), secret));
+        cause = shown.source();
+        count += 1;
+    }
+    assert!(count < 20, "{error}");
+}
+
+#[tokio::test]
+async fn errors_and_their_causes_show_neither_credentials_nor_tokens_nor_data() {
+    let rules = "prn::/scope:s,READ;prn::/scope:s/stream:t,READ;prn::/scope:s/reader-group:g,READ";
+    let builder = EmbeddedServer::builder()
+        .with_account("root", "pw")
+        .with_limited_account(USER, PASSWORD, rules);
+    let server = builder.start().await.unwrap();
+    let of = |user: &str, password: &str| {
+        let credentials = Credentials::basic(user, password).unwrap();
+        ClientConfig::from_url(&server.url()).unwrap().with_credentials(credentials)
+    };
+    let root = ClientFactory::new(of("root", "pw")).unwrap();
+    let stream = new_stream(&root, "s/t").await;
+    let table: ScopedKeyValueTable = "s/table".parse().unwrap();
+    let configuration = KeyValueTableConfiguration::new(1, 4);
+    root.controller().create_key_value_table(&table, &configuration).await.unwrap();
+
+    let client = ClientFactory::new(of(USER, PASSWORD)).unwrap();
+    let token = client.controller().delegation_token(&stream, AccessOperation::Read).await.unwrap();
+    let encoded = BASE64_STANDARD.encode(format!("{USER}:{PASSWORD}"));
+    let secrets = &[PASSWORD, encoded.as_str(), token.expose(), DATA];
+    // The stores refuse a token, with the command that has it in the error.
+    let segment = ScopedSegment::new(&stream, SegmentId::from(0));
+    let endpoint = client.endpoints().endpoint(&segment).await.unwrap();
+    let seal = SealSegment {
+        request_id: 0,
+        segment: segment.to_string().into(),
+        delegation_token: token.expose().into(),
+    };
+    fails_without(client.raw_client().request(&endpoint, seal).await, secrets);
+    fails_without(client.controller().seal_stream(&stream).await, secrets);
+    match client.event_writer(&stream, Utf8).await {
+        Ok(writer) => fails_without(writer.write("key", DATA).await, secrets),
+        refused => fails_without(refused, secrets),
+    }
+    match client.byte_writer(&stream).await {
+        Ok(mut writer) => {
+            writer.write_bytes(Bytes::from(DATA)).await.ok();
+            fails_without(writer.flush().await, secrets);
+        }
+        refused => fails_without(refused, secrets),
+    }
+    let transactions = client.transactional_writer(&stream, Utf8).await;
+    match transactions {
+        Ok(writer) => fails_without(writer.begin().await, secrets),
+        refused => fails_without(refused, secrets),
+    }
+    fails_without(client.revisioned_stream(&stream).await.unwrap().write(DATA).await, secrets);
+    let state = client.state_synchronizer(&stream, StateCodecs::new(Utf8, Utf8)).await;
+    let mut state: StateSynchronizer<Texts, _> = state.unwrap();
+    fails_without(state.initialize(DATA.to_owned()).await, secrets);
+    fails_without(client.key_value_table(&table).await, secrets);
+    fails_without(client.table_synchronizer(&table, Utf8, Utf8).await, secrets);
+    let other = "s/other".parse().unwrap();
+    fails_without(client.reader_group(&other).await, secrets);
+    fails_without(client.group_reader(&other, &"one".parse().unwrap(), Utf8).await, secrets);
+
+    // A password that no account has.
+    let stranger = of("stranger", PASSWORD);
+    let encoded = BASE64_STANDARD.encode(format!("stranger:{PASSWORD}"));
+    let secrets = &[PASSWORD, encoded.as_str()];
+    fails_without(ClientFactory::connect_with(stranger.clone()).await, secrets);
+    let stranger = ClientFactory::new(stranger).unwrap();
+    fails_without(stranger.event_writer(&stream, Utf8).await, secrets);
+    fails_without(stranger.event_reader(&stream, Utf8).await, secrets);
+}
+
 /// Builds the command called `name`, with the secret as its token and in all its payloads.
 fn with_secrets(name: &str) -> WireCommand {
     let data = || Value::Bytes(Bytes::from(DATA));
@@ -310,7 +505,10 @@ fn with_secrets(name: &str) -> WireCommand {
 #[test]
 fn no_command_of_the_protocol_shows_its_token_or_its_payload() {
     let (mut tokens, mut payloads) = (0, 0);
+    let mut has_token = 0;
     for name in WireCommand::NAMES {
+        let fields = WireCommand::field_names(name).unwrap();
+        has_token += usize::from(fields.iter().any(|(field, _)| field == "delegationToken"));
         let command = with_secrets(name);
         let mut frame = SendBuffer::new();
         command.encode(&mut frame).unwrap();
@@ -323,5 +521,6 @@ fn no_command_of_the_protocol_shows_its_token_or_its_payload() {
         let decoded = Decoder::default().decode_frame(frame.into()).unwrap();
         hides(&decoded, &[PASSWORD, DATA]);
     }
-    assert!(tokens >= 20 && payloads >= 15, "{tokens} commands with tokens, {payloads} with data");
+    assert_eq!(tokens, has_token, "each that has a token was built with one");
+    assert!(payloads >= 15, "{payloads} commands with data");
 }

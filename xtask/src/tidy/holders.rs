@@ -3,7 +3,8 @@
 //!
 //! A type holds a secret if a field is one, by its name or by a type such as `SecretString`, or if
 //! the type of a field holds one. Types are found by their names: in the same file, then in the
-//! same crate, then among the public ones of all crates; a name that several have is passed over.
+//! folders around it, up to that of the crate, then among the public ones of all crates. Where
+//! several have a name, each may be meant.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -131,29 +132,39 @@ impl Types {
         }
     }
 
-    /// For each type the numbers of the types of its fields.
+    /// For each type the numbers of the types that its fields may have.
     fn edges(&self) -> Vec<Vec<usize>> {
-        let mut places: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
+        let mut places: HashMap<(Place<'_>, &str), Vec<usize>> = HashMap::new();
         for (at, found) in self.0.iter().enumerate() {
-            places.entry((&found.path, &found.name)).or_default().push(at);
-            places.entry((&found.folder, &found.name)).or_default().push(at);
+            let mut add = |place| places.entry((place, &found.name)).or_default().push(at);
+            enclosing(&found.path).for_each(|path| add(Place::In(path)));
             if found.is_public {
-                places.entry(("", &found.name)).or_default().push(at);
+                add(Place::Anywhere);
             }
         }
         let resolve = |found: &Found, name: &str| {
-            let nearest = [&*found.path, &*found.folder, ""]
-                .iter()
-                .find_map(|place| places.get(&(*place, name)));
-            match nearest?.as_slice() {
-                [only] => Some(*only),
-                _ => None,
-            }
+            let nearest = enclosing(&found.path).map(Place::In).chain([Place::Anywhere]);
+            nearest.into_iter().find_map(|place| places.get(&(place, name))).cloned()
         };
-        let fields =
-            |found: &Found| found.fields.iter().filter_map(|name| resolve(found, name)).collect();
+        let fields = |found: &Found| {
+            found.fields.iter().filter_map(|name| resolve(found, name)).flatten().collect()
+        };
         self.0.iter().map(fields).collect()
     }
+}
+
+/// Where the types of a name are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Place<'a> {
+    /// In a file, or in the files below a folder.
+    In(&'a str),
+    /// In any crate, as public types.
+    Anywhere,
+}
+
+/// The path of a file, and of the folders that it is in, from the inside out.
+fn enclosing(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| path.rsplit_once('/').map(|(folder, _)| folder))
 }
 
 /// The names of the types that have a row.
@@ -211,6 +222,28 @@ mod tests {
         assert_eq!(found(&files, "").len(), 1, "a crate that users cannot name needs no row");
         let private = [files[0], ("tls/src/lib.rs", "struct Key(SecretString);")];
         assert_eq!(found(&private, ""), [""; 0]);
+    }
+
+    #[test]
+    fn of_types_with_one_name_the_nearest_is_meant_or_each() {
+        let holder = "pub struct A { driver: Driver }";
+        let (secret, plain) = ("struct Driver(SecretString);", "struct Driver(String);");
+        let needs_row = |files: &[(&str, &str)]| {
+            let missing = "A holds a secret, and has no row in tests/secrets.rs";
+            found(files, "").iter().any(|broken| broken.ends_with(missing))
+        };
+        let beside = [
+            ("types/src/lib.rs", ""),
+            ("types/src/a/mod.rs", holder),
+            ("types/src/a/driver.rs", secret),
+            ("types/src/b/driver.rs", plain),
+        ];
+        assert!(needs_row(&beside));
+        let elsewhere =
+            [beside[0], beside[1], ("types/src/a/driver.rs", plain), ("types/src/b.rs", secret)];
+        assert!(!needs_row(&elsewhere));
+        let several = [beside[0], ("types/src/c.rs", holder), beside[2], beside[3]];
+        assert!(needs_row(&several));
     }
 
     #[test]
