@@ -98,7 +98,8 @@ impl Credentials {
     }
 
     /// Creates credentials from a user and a password, sent as `Basic`. Both may be any text, which
-    /// may be empty.
+    /// may be empty. A colon in the password is a part of it; servers take the first one for the
+    /// end of the user's name, which cannot have any.
     ///
     /// # Errors
     ///
