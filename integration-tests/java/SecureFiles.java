@@ -19,11 +19,14 @@ import java.util.Map;
 /**
  * Makes what a server with TLS and accounts needs, in the folder given: a key with a self-signed certificate for
  * this machine in the forms the server wants, a file of accounts, and a token that has expired. For tests only:
- * everything has the same password.
+ * everything has the same password, but for one account whose password has characters of each kind.
  *
  * Usage: java -cp LIB/* SecureFiles.java FOLDER PASSWORD
  */
 public class SecureFiles {
+    /** The password of the account `odd`: the tests have it too. */
+    private static final String ODD = "pass:w\u00f6rd \u2615\ud83d\ude00:";
+
     public static void main(String[] arguments) throws Exception {
         Path folder = Path.of(arguments[0]);
         String password = arguments[1];
@@ -48,6 +51,7 @@ public class SecureFiles {
         for (Map.Entry<String, String> rights : rightsByUser().entrySet()) {
             accounts.append(account(rights.getKey(), password, rights.getValue()));
         }
+        accounts.append(account("odd", ODD, "prn::*,READ"));
         Files.writeString(folder.resolve("accounts"), accounts);
         // The standalone server signs with this key, whatever its configuration says.
         byte[] signingKey = "secret".getBytes(StandardCharsets.UTF_8);

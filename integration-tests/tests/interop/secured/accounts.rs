@@ -3,7 +3,7 @@
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_controller_client::{AccessOperation, Credentials};
 use pravega_sdk_event_stream::codec::Utf8;
-use pravega_sdk_integration_tests::harness::{self, unique};
+use pravega_sdk_integration_tests::harness::{self, passwords, unique};
 use pravega_sdk_types::{ErrorKind, Outcome, Scope, ScopedSegment, SegmentId};
 use pravega_sdk_wire_protocol::{
     WireCommand,
@@ -56,6 +56,11 @@ async fn wrong_and_missing_credentials_are_refused_once_and_not_shown() {
         );
         assert!(!format!("{error} {error:?}").contains("hunter2"));
     }
+}
+
+#[tokio::test]
+async fn a_password_may_have_any_characters() {
+    passwords::a_password_may_have_any_characters(config()).await;
 }
 
 #[tokio::test]
