@@ -3,9 +3,9 @@
 
 mod common;
 
-use std::{pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use common::{Cluster, block_on, breaking, poll_times, slow_cluster};
+use common::{Cluster, block_on, breaking, slow_cluster};
 use futures_util::future::join_all;
 use pravega_sdk_controller_client::Controller;
 use pravega_sdk_event_stream::codec::Utf8;
@@ -14,7 +14,8 @@ use pravega_sdk_simulation::{SimNetwork, World, client::segment_context};
 use pravega_sdk_table_synchronizer::{
     SynchronizerConfig, TableConfig, TableError, TableSynchronizer, Update,
 };
-use pravega_sdk_types::Outcome;
+use pravega_sdk_types::{ErrorKind, Outcome};
+use tokio::time::sleep;
 
 type Table = TableSynchronizer<Utf8, Utf8>;
 
@@ -171,40 +172,41 @@ fn what_is_moved_between_keys_is_in_one_of_them() {
 }
 
 #[test]
-fn a_call_that_is_dropped_anywhere_leaves_a_synchronizer_that_works() {
-    type Call = for<'t> fn(&'t mut Table) -> futures_util::future::BoxFuture<'t, ()>;
-    let calls: [(&str, Call); 3] = [
-        ("update", |table| Box::pin(async move { drop(append(table, "dropped").await) })),
-        ("fetch", |table| Box::pin(async move { drop(table.fetch().await) })),
-        ("clean", |table| Box::pin(async move { drop(table.clean().await) })),
-    ];
-    for (name, call) in calls {
-        for polls in 0.. {
-            let ended = block_on(async {
-                let cluster = slow_cluster();
-                let mut table = open(cluster.context()).await.unwrap();
-                let mut other = open(cluster.context()).await.unwrap();
-                for word in ["one", "two", "six"] {
-                    append(&mut other, word).await.unwrap();
-                }
-                let ended = poll_times(pin!(call(&mut table)), polls).await;
-                append(&mut table, "after").await.unwrap();
-                append(&mut other, "end").await.unwrap();
-                let text = other.state().get("text").unwrap().unwrap();
-                let count = text.matches("dropped").count();
-                assert!(count <= 1, "{name} dropped after {polls} polls: {text}");
-                let rest = text.replace(" dropped", "");
-                assert_eq!(rest, " one two six after end", "{name} dropped after {polls} polls");
-                table.fetch().await.unwrap();
-                assert_eq!(table.state().get("text").unwrap().unwrap(), text);
-                ended
-            });
-            if ended {
-                assert!(polls > 2, "{name} ended after {polls} polls");
-                break;
+fn an_update_that_other_clients_overtake_a_hundred_times_is_given_up() {
+    block_on(async {
+        let cluster = slow_cluster();
+        let controller = Arc::clone(&cluster.controller) as Arc<dyn Controller>;
+        let fast = segment_context(controller, SimNetwork::perfect(&cluster.world));
+        let mut other = open(fast).await.unwrap();
+        other.update(|changes| changes.put("key", "first")).await.unwrap();
+        let pause = Duration::from_millis(1);
+        let config = SynchronizerConfig::default().with_backoff(pause, pause);
+        let name = "sim/agreed".parse().unwrap();
+        let opened = TableSynchronizer::open(cluster.context(), &name, Utf8, Utf8, config);
+        let mut slow = opened.await.unwrap();
+        let mut runs = 0;
+        let updating = slow.update(|changes| {
+            runs += 1;
+            let text = changes.get("key")?.unwrap_or_default();
+            changes.put("key", text + " and the slow one")
+        });
+        let overtaking = async {
+            // More often than its requests take.
+            loop {
+                other.update(|changes| changes.put("key", "another")).await.unwrap();
+                sleep(4 * pause).await;
             }
-        }
-    }
+        };
+        let error = tokio::select! {
+            updated = updating => updated.unwrap_err(),
+            () = overtaking => unreachable!(),
+        };
+        assert_eq!(runs, 100);
+        let found = (error.kind(), error.outcome(), error.is_retryable());
+        assert_eq!(found, (ErrorKind::LimitReached, Outcome::NotApplied, true), "{error}");
+        slow.update(|changes| changes.put("key", "the slow one")).await.unwrap();
+        assert_eq!(slow.state().get("key").unwrap().unwrap(), "the slow one");
+    });
 }
 
 /// A table with so many entries, of keys and values of 10 bytes.

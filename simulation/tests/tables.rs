@@ -242,50 +242,6 @@ fn a_key_is_inserted_by_one_client_at_a_time() {
 }
 
 #[test]
-fn a_call_that_is_dropped_anywhere_is_made_as_a_whole_or_not_at_all() {
-    type Call = fn(TableSegment) -> futures_util::future::BoxFuture<'static, ()>;
-    let calls: [(&str, Call); 5] = [
-        ("put", |table| {
-            Box::pin(async move {
-                drop(table.put(["a", "b"].map(|key| Put::new(key, "new"))).await);
-            })
-        }),
-        ("remove", |table| {
-            Box::pin(async move { drop(table.remove(["a", "b"].map(Removal::new)).await) })
-        }),
-        ("read", |table| Box::pin(async move { drop(table.read(["a", "b"]).await) })),
-        ("entries", |table| {
-            Box::pin(async move { drop(table.entries().try_collect::<Vec<_>>().await) })
-        }),
-        ("deltas", |table| {
-            Box::pin(async move {
-                drop(table.deltas(Offset(0), Following::UntilEnd).try_collect::<Vec<_>>().await);
-            })
-        }),
-    ];
-    for (name, call) in calls {
-        for polls in 0.. {
-            let ended = block_on(async {
-                let cluster = slow_cluster();
-                let table = open(&cluster, TableConfig::default()).await;
-                table.put(["a", "b"].map(|key| Put::new(key, "old"))).await.unwrap();
-                let ended = poll_times(pin!(call(table.clone())), polls).await;
-                let found = table.read(["a", "b"]).await.unwrap();
-                let values: Vec<_> = found.into_iter().map(|e| e.map(|e| e.value)).collect();
-                assert_eq!(values[0], values[1], "{name} dropped after {polls} polls");
-                let put = Put::new("c", "after").when(Condition::Absent);
-                table.put([put]).await.unwrap();
-                ended
-            });
-            if ended {
-                assert!(polls > 2, "{name} ended after {polls} polls");
-                break;
-            }
-        }
-    }
-}
-
-#[test]
 fn an_iteration_that_is_dropped_while_it_waits_loses_nothing() {
     block_on(async {
         let world = World::new(1);
