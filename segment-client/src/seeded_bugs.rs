@@ -145,6 +145,12 @@ pub enum SeededBug {
     DeniesLostUpdates,
     /// The mark of a compaction is after it.
     MarksTooLate,
+    /// The holder of a lease counts its time from the answer of the table.
+    CountsLeasesFromAnswers,
+    /// A lease is taken over although its holder renews it.
+    IgnoresRenewals,
+    /// The token of a lease stays when another program takes it over.
+    RepeatsTokens,
 }
 
 /// The bug that is switched on, if any.
@@ -224,6 +230,10 @@ impl SeededBug {
     /// The bugs of shared states.
     pub const STATES: [Self; 3] =
         [Self::AppliesOverGaps, Self::DeniesLostUpdates, Self::MarksTooLate];
+
+    /// The bugs of locks and elections.
+    pub const RECIPES: [Self; 3] =
+        [Self::CountsLeasesFromAnswers, Self::IgnoresRenewals, Self::RepeatsTokens];
 
     /// The bugs of byte streams.
     pub const BYTES: [Self; 1] = [Self::DeniesChanges];

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Cluster, block_on, happened::Happened, slow_cluster};
+use common::{Cluster, block_on, happened::Happened, seeds, slow_cluster};
 use futures_util::TryStreamExt as _;
 use pravega_sdk_event_stream::codec::{Raw, Utf8};
 use pravega_sdk_segment_client::seeded_bugs::SeededBug;
@@ -28,7 +28,7 @@ const SEEDS: u64 = 200;
 
 #[test]
 fn updates_have_an_order_and_copies_are_what_the_table_holds_whatever_is_lost_or_late() {
-    let happened = Happened::in_seeds("agreed", 0..SEEDS, |seed| agreed::run(seed, None));
+    let happened = Happened::in_seeds("agreed", seeds(SEEDS), |seed| agreed::run(seed, None));
     happened.has(&[
         "agreed table deleted and made again",
         "cut: reset",

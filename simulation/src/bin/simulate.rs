@@ -11,6 +11,8 @@
 //! | `index` | index streams |
 //! | `controllers` | calls of several controllers |
 //! | `tables` | tables |
+//! | `agreed` | tables that clients agree on |
+//! | `recipes` | locks and elections |
 //! | `groups` | reader groups |
 //! | `bugs` | for every seeded bug the first seed that catches it |
 
@@ -33,6 +35,7 @@ enum What {
     Controllers,
     Tables,
     Agreed,
+    Recipes,
     Groups,
     Bugs,
 }
@@ -68,6 +71,7 @@ impl Bug {
             Self::Streams(bug) if SeededBug::BYTES.contains(&bug) => What::Bytes,
             Self::Streams(bug) if SeededBug::SYNCHRONIZERS.contains(&bug) => What::Agreed,
             Self::Streams(bug) if SeededBug::TABLES.contains(&bug) => What::Tables,
+            Self::Streams(bug) if SeededBug::RECIPES.contains(&bug) => What::Recipes,
             Self::Streams(_) => What::Events(Mode::Usual),
         }
     }
@@ -96,7 +100,7 @@ impl Bug {
 
 const USAGE: &str = "usage: simulate [WHAT] [FIRST [COUNT [BUG]]]; WHAT is deadlines, \
                      with KIND, transactions, bytes, index, controllers, tables, agreed, \
-                     groups or bugs";
+                     recipes, groups or bugs";
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -126,6 +130,7 @@ fn parse(arguments: &[String]) -> Result<Parsed, String> {
         Some("controllers") => What::Controllers,
         Some("tables") => What::Tables,
         Some("agreed") => What::Agreed,
+        Some("recipes") => What::Recipes,
         Some("groups") => What::Groups,
         Some("bugs") => What::Bugs,
         Some("with") => {
@@ -153,6 +158,7 @@ fn all_bugs() -> impl Iterator<Item = Bug> {
     let all = all.chain(SeededBug::FULL).chain(SeededBug::CONNECTIONS);
     let all = all.chain(SeededBug::BYTES).chain(SeededBug::TRANSACTIONS).chain(SeededBug::TABLES);
     let all = all.chain(SeededBug::SYNCHRONIZERS);
+    let all = all.chain(SeededBug::RECIPES);
     all.map(Bug::Streams)
         .chain(ControllerBug::ALL.map(Bug::Calls))
         .chain(groups::Bug::ALL.map(Bug::Groups))
@@ -167,6 +173,7 @@ fn run_seed(what: What, seed: u64, bug: Option<Bug>) -> Report {
         What::Events(mode) => scenario::run_in(mode, seed, of_streams),
         What::Tables => tables::run(seed, of_streams),
         What::Agreed => tables::agreed::run(seed, of_streams),
+        What::Recipes => tables::recipes::run(seed, of_streams),
         What::Groups => groups::run(seed, bug.and_then(Bug::of_groups)),
         What::Controllers => controllers::run(seed, bug.and_then(Bug::of_calls)),
         What::Bugs => scenario::run(seed, of_streams),

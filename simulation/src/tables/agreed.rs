@@ -16,13 +16,14 @@ use pravega_sdk_event_stream::{SeededBug, codec::Utf8};
 use pravega_sdk_table_synchronizer::{
     SynchronizerConfig, TableConfig, TableKind, TableSegment, TableSynchronizer,
 };
+use pravega_sdk_types::ScopedKeyValueTable;
 use tokio::{task::JoinHandle, time::sleep};
 
 use super::{
     agreed_load::{Client, KEYS, Shared, Table, name_of},
     linear::{self, PutId, Step, Told, Verdict, Wanted},
     load::patient,
-    stage::{Stage, Times, block_on, with_bug},
+    stage::{About, Stage, Times, block_on, with_bug},
 };
 use crate::Report;
 
@@ -42,6 +43,7 @@ pub fn run(seed: u64, bug: Option<SeededBug>) -> Report {
 
 struct Scenario {
     stage: Stage,
+    name: ScopedKeyValueTable,
     config: SynchronizerConfig,
     shared: Shared,
 }
@@ -49,11 +51,12 @@ struct Scenario {
 impl Scenario {
     fn new(seed: u64, bug: Option<SeededBug>) -> Self {
         let times = Times { request_millis: 300..2000, requests: 2..8 };
-        let (stage, table) = Stage::new(seed, "sim/agreed", times, |random, limit| {
+        let name: ScopedKeyValueTable = "sim/agreed".parse().expect("a name");
+        let (stage, table) = Stage::new(seed, About::table(&name), times, |random, limit| {
             TableConfig::default().with_timeout(limit).with_page_size(random.u32(1..6))
         });
         let config = SynchronizerConfig::default().with_table(with_bug(table, bug));
-        Self { stage, config: config.with_max_runs(30), shared: Shared::default() }
+        Self { stage, name, config: config.with_max_runs(30), shared: Shared::default() }
     }
 
     async fn run(mut self) -> Report {
@@ -79,7 +82,7 @@ impl Scenario {
         let stage = &mut self.stage;
         let client = Client {
             context: stage.context(&stage.network),
-            name: stage.name.clone(),
+            name: self.name.clone(),
             config: self.config.clone(),
             limit: stage.limit,
             random: stage.random.fork(),
@@ -93,8 +96,7 @@ impl Scenario {
     /// Deletes the table, and creates it again: all keys are removed at once.
     async fn recreate(&mut self) {
         let context = self.stage.context(&self.stage.perfect);
-        let opened =
-            TableSegment::open(context.clone(), &self.stage.name, 0.into(), patient()).await;
+        let opened = TableSegment::open(context.clone(), &self.name, 0.into(), patient()).await;
         let Ok(table) = opened else { return };
         let begun = self.shared.now();
         table.delete().await.expect("the stores answer");
@@ -103,7 +105,7 @@ impl Scenario {
         self.shared.note(begun, gone.collect(), Told::Made);
         sleep(Duration::from_millis(self.stage.random.u64(0..300))).await;
         let config = SynchronizerConfig::default().with_table(patient());
-        let opened = TableSynchronizer::open(context, &self.stage.name, Utf8, Utf8, config).await;
+        let opened = TableSynchronizer::open(context, &self.name, Utf8, Utf8, config).await;
         drop(opened.expect("the stores answer"));
         self.stage.world.count("agreed table deleted and made again");
     }
@@ -112,8 +114,7 @@ impl Scenario {
     async fn read(&self) -> [Option<PutId>; KEYS] {
         let context = self.stage.context(&self.stage.perfect);
         let kind = TableKind::Hash;
-        let created =
-            TableSegment::create(context, &self.stage.name, 0.into(), kind, patient()).await;
+        let created = TableSegment::create(context, &self.name, 0.into(), kind, patient()).await;
         let (table, _) = created.expect("the stores answer");
         let entries: Vec<_> = table.entries().try_collect().await.expect("the stores answer");
         let stored: BTreeMap<_, _> =

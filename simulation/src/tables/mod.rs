@@ -14,8 +14,10 @@ pub mod agreed;
 mod agreed_load;
 mod follow;
 mod history;
+mod leases;
 mod linear;
 mod load;
+pub mod recipes;
 mod stage;
 
 use std::time::Duration;
@@ -23,13 +25,14 @@ use std::time::Duration;
 use pravega_sdk_controller_client::{Controller as _, KeyValueTableConfiguration};
 use pravega_sdk_event_stream::{SeededBug, SegmentContext};
 use pravega_sdk_table_synchronizer::{KeyValueTable, TableConfig, Values};
+use pravega_sdk_types::ScopedKeyValueTable;
 use tokio::{task::JoinHandle, time::sleep};
 
 use self::{
     follow::{Follower, QUIET, Watcher},
     history::Shared,
     load::{Client, Opened, SECONDARIES, patient, scan},
-    stage::{Stage, Times, block_on, with_bug},
+    stage::{About, Stage, Times, block_on, with_bug},
 };
 use crate::Report;
 
@@ -49,6 +52,7 @@ pub fn run(seed: u64, bug: Option<SeededBug>) -> Report {
 
 struct Scenario {
     stage: Stage,
+    name: ScopedKeyValueTable,
     configuration: KeyValueTableConfiguration,
     config: TableConfig,
     bug: Option<SeededBug>,
@@ -58,8 +62,9 @@ struct Scenario {
 impl Scenario {
     fn new(seed: u64, bug: Option<SeededBug>) -> Self {
         let times = Times { request_millis: 200..2000, requests: 1..6 };
+        let name: ScopedKeyValueTable = "sim/table".parse().expect("a name");
         let (stage, (config, configuration)) =
-            Stage::new(seed, "sim/table", times, |random, limit| {
+            Stage::new(seed, About::table(&name), times, |random, limit| {
                 let values = if random.bool() { Values::Unique } else { Values::MayRepeat };
                 let config = TableConfig::default()
                     .with_timeout(limit)
@@ -70,12 +75,12 @@ impl Scenario {
                 (config, configuration)
             });
         let config = with_bug(config, bug);
-        Self { stage, configuration, config, bug, history: Shared::default() }
+        Self { stage, name, configuration, config, bug, history: Shared::default() }
     }
 
     async fn create_table(&self) {
         self.stage.create_scope().await;
-        let (controller, name) = (&self.stage.controller, &self.stage.name);
+        let (controller, name) = (&self.stage.controller, &self.name);
         let created = controller.create_key_value_table(name, &self.configuration);
         created.await.expect("no fault yet");
     }
@@ -85,7 +90,7 @@ impl Scenario {
         let perfect = self.stage.context(&self.stage.perfect);
         // A bug of the checker's clients would show as one of the others.
         let config = with_bug(patient(), self.bug);
-        let watcher = Watcher::start(perfect.clone(), &self.stage.name, config);
+        let watcher = Watcher::start(perfect.clone(), &self.name, config);
         let config = with_bug(patient().with_page_size(2), self.bug);
         let random = self.stage.random.fork();
         let follower = Follower::start(perfect.clone(), config, random).await;
@@ -107,7 +112,7 @@ impl Scenario {
         let stage = &mut self.stage;
         let client = Client {
             context: stage.context(&stage.network),
-            name: stage.name.clone(),
+            name: self.name.clone(),
             config: self.config.clone(),
             limit: stage.limit,
             random: stage.random.fork(),
@@ -119,7 +124,7 @@ impl Scenario {
     }
 
     async fn recreate(&mut self) {
-        let Stage { random, world, controller, name, .. } = &mut self.stage;
+        let Self { name, stage: Stage { random, world, controller, .. }, .. } = self;
         let deleted = controller.delete_key_value_table(name).await;
         deleted.expect("the controller answers");
         sleep(Duration::from_millis(random.u64(0..300))).await;
@@ -130,7 +135,7 @@ impl Scenario {
 
     /// Reads everything over links that work.
     async fn check_end(&self, context: SegmentContext) {
-        let opened = KeyValueTable::open(context, &self.stage.name, patient()).await;
+        let opened = KeyValueTable::open(context, &self.name, patient()).await;
         let mut opened = Opened::new(opened.expect("the controller answers"));
         if let Err(kind) = scan(&mut opened, None, &self.history).await {
             self.history.lock().say("C14", format!("the table cannot be read: {kind:?}"));

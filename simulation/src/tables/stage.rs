@@ -1,5 +1,5 @@
-//! What the scenarios of tables share: a cluster whose links break, what disturbs it, and the end
-//! of a run.
+//! What the scenarios of tables and states share: a cluster whose links break, what disturbs it,
+//! and the end of a run.
 
 use std::{
     hash::{Hash as _, Hasher as _},
@@ -12,7 +12,7 @@ use pravega_sdk_controller_client::Controller as _;
 use pravega_sdk_event_stream::{SeededBug, SegmentContext};
 use pravega_sdk_segment_client::StoreConfig;
 use pravega_sdk_table_synchronizer::TableConfig;
-use pravega_sdk_types::{Scope, ScopedKeyValueTable, ScopedSegment, SegmentId};
+use pravega_sdk_types::{Scope, ScopedKeyValueTable, ScopedSegment, ScopedStream, SegmentId};
 use pravega_sdk_wire_protocol::WireCommand;
 use tokio::{
     task::JoinHandle,
@@ -31,7 +31,42 @@ const HEAL_BOUND: Duration = Duration::from_secs(600);
 /// The longest delay on links that never break.
 const LATENCY: Duration = Duration::from_millis(3);
 
-/// A cluster with a table, and what happens to both.
+/// What clients change in a scenario.
+pub(super) struct About {
+    /// The stream whose segments it is stored in.
+    pub(super) segments: ScopedStream,
+    /// Returns true for a request that changes it.
+    pub(super) is_change: fn(&WireCommand) -> bool,
+    /// Returns true for a reply to such a request.
+    pub(super) is_reply: fn(&WireCommand) -> bool,
+    /// The counters of replies that were lost, and of requests that were late.
+    pub(super) counters: [&'static str; 2],
+}
+
+impl About {
+    pub(super) fn table(name: &ScopedKeyValueTable) -> Self {
+        Self {
+            segments: name.segment_stream(),
+            is_change: |command| {
+                matches!(
+                    command,
+                    WireCommand::UpdateTableEntries(_) | WireCommand::RemoveTableKeys(_)
+                )
+            },
+            is_reply: |reply| {
+                matches!(
+                    reply,
+                    WireCommand::TableEntriesUpdated(_)
+                        | WireCommand::TableKeysRemoved(_)
+                        | WireCommand::TableKeyBadVersion(_)
+                )
+            },
+            counters: ["table reply lost", "table change late"],
+        }
+    }
+}
+
+/// A cluster with what clients change, and what happens to both.
 pub(super) struct Stage {
     pub(super) random: fastrand::Rng,
     pub(super) world: World,
@@ -39,7 +74,7 @@ pub(super) struct Stage {
     /// Links that never break, for what checks the outcome.
     pub(super) perfect: SimNetwork,
     pub(super) controller: Arc<SimController>,
-    pub(super) name: ScopedKeyValueTable,
+    about: About,
     /// The time that a call takes at most.
     pub(super) limit: Duration,
     stores: usize,
@@ -65,7 +100,7 @@ impl Stage {
     /// the time that a call takes at most.
     pub(super) fn new<T>(
         seed: u64,
-        name: &str,
+        about: About,
         times: Times,
         draw: impl FnOnce(&mut fastrand::Rng, Duration) -> T,
     ) -> (Self, T) {
@@ -87,7 +122,7 @@ impl Stage {
         let stage = Self {
             perfect,
             controller,
-            name: name.parse().expect("a name"),
+            about,
             limit,
             stores,
             request_timeout,
@@ -112,12 +147,13 @@ impl Stage {
         segment_context_with(Arc::clone(&self.controller) as _, network.clone(), config)
     }
 
-    /// Disturbs the table for a while. Returns true if it should be deleted and created again now.
+    /// Disturbs the clients for a while. Returns true if what they change should be deleted and
+    /// created again now.
     /// `segment` chooses the segment that moves.
     pub(super) async fn disturb(&mut self, segment: fn(&mut fastrand::Rng) -> i64) -> bool {
         let disturbed = self.lose_and_hold();
         sleep(Duration::from_millis(self.random.u64(1..1500))).await;
-        for (hold, what) in disturbed.iter().zip(["table reply lost", "table change late"]) {
+        for (hold, what) in disturbed.iter().zip(self.about.counters) {
             (0..hold.taken()).for_each(|_| self.world.count(what));
         }
         // Late changes take effect now.
@@ -125,7 +161,7 @@ impl Stage {
         match self.random.u32(0..5) {
             0 => {
                 let id = SegmentId::from(segment(&mut self.random));
-                let segment = ScopedSegment::new(&self.name.segment_stream(), id);
+                let segment = ScopedSegment::new(&self.about.segments, id);
                 self.world.move_segment(&segment, self.random.usize(0..self.stores));
             }
             1 => self.stop_a_store().await,
@@ -147,24 +183,14 @@ impl Stage {
     /// Loses replies to changes, and holds changes back, until the result is dropped.
     fn lose_and_hold(&mut self) -> [Hold; 2] {
         let (lost, late) = (self.lost_replies, self.late_requests);
+        let (is_change, is_reply) = (self.about.is_change, self.about.is_reply);
         let mut draws = self.random.fork();
-        let losing = self.world.lose_replies(move |departure| {
-            let is_change = matches!(
-                departure.reply,
-                WireCommand::TableEntriesUpdated(_)
-                    | WireCommand::TableKeysRemoved(_)
-                    | WireCommand::TableKeyBadVersion(_)
-            );
-            is_change && draws.u32(0..100) < lost
-        });
+        let losing = self
+            .world
+            .lose_replies(move |departure| is_reply(departure.reply) && draws.u32(0..100) < lost);
         let mut draws = self.random.fork();
-        let holding = self.world.hold(move |arrival| {
-            let is_change = matches!(
-                arrival.command,
-                WireCommand::UpdateTableEntries(_) | WireCommand::RemoveTableKeys(_)
-            );
-            is_change && draws.u32(0..100) < late
-        });
+        let holding =
+            self.world.hold(move |arrival| is_change(arrival.command) && draws.u32(0..100) < late);
         [losing, holding]
     }
 

@@ -32,6 +32,12 @@ use pravega_sdk_wire_protocol::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+/// The seeds of a test: so many, or as many as `PRAVEGA_TEST_SEEDS` says.
+pub(crate) fn seeds(count: u64) -> Range<u64> {
+    let wanted = std::env::var("PRAVEGA_TEST_SEEDS").ok();
+    0..wanted.map_or(count, |wanted| wanted.parse().expect("PRAVEGA_TEST_SEEDS is a number"))
+}
+
 /// Links that are cut after a random number of bytes.
 pub(crate) fn breaking(world: &World, seed: u64, bytes: Range<u64>) -> SimNetwork {
     let mut rng = fastrand::Rng::with_seed(seed);

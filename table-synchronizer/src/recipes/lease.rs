@@ -5,7 +5,10 @@
 use std::{fmt, time::Duration};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use pravega_sdk_segment_client::machine::Now;
+use pravega_sdk_segment_client::{
+    machine::Now,
+    seeded_bugs::{Bugs, SeededBug},
+};
 use pravega_sdk_types::{ErrorKind, Outcome};
 
 use crate::error::TableError;
@@ -25,11 +28,12 @@ const MAX_LEASE: Duration = Duration::from_secs(86400);
 pub struct LeaseConfig {
     pub(super) name: String,
     pub(super) lease: Duration,
+    pub(super) bugs: Bugs,
 }
 
 impl Default for LeaseConfig {
     fn default() -> Self {
-        Self { name: String::new(), lease: Duration::from_secs(15) }
+        Self { name: String::new(), lease: Duration::from_secs(15), bugs: Bugs::default() }
     }
 }
 
@@ -47,6 +51,15 @@ impl LeaseConfig {
     #[must_use]
     pub fn with_lease(mut self, lease: Duration) -> Self {
         self.lease = lease.clamp(MIN_LEASE, MAX_LEASE);
+        self
+    }
+
+    /// Switches a seeded bug on.
+    #[cfg(feature = "seeded-bugs")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_seeded_bug(mut self, bug: SeededBug) -> Self {
+        self.bugs = Bugs::new(bug);
         self
     }
 }
@@ -109,8 +122,10 @@ impl Lease {
     pub(super) const NEW: Self = Self { token: FencingToken(0), holder: None };
 
     /// Returns the lease for a new holder.
-    pub(super) fn taken(&self, holder: Holder) -> Self {
-        Self { token: FencingToken(self.token.0.saturating_add(1)), holder: Some(holder) }
+    pub(super) fn taken(&self, holder: Holder, bugs: Bugs) -> Self {
+        let repeats = bugs.has(SeededBug::RepeatsTokens) && self.holder.is_some();
+        let raise = u64::from(!repeats);
+        Self { token: FencingToken(self.token.0.saturating_add(raise)), holder: Some(holder) }
     }
 
     /// Returns the lease after a renewal; `None` if a session does not hold it.
@@ -183,14 +198,24 @@ impl Lease {
 pub(super) struct LeaseWatch {
     /// The lease, and when it was first seen as it is.
     seen: Option<(Lease, Now)>,
+    bugs: Bugs,
 }
 
 impl LeaseWatch {
+    pub(super) fn new(bugs: Bugs) -> Self {
+        Self { seen: None, bugs }
+    }
+
     /// The lease was read. Returns true if a program may take it: it has no holder, or the holder
     /// was not seen to renew it for longer than it is valid.
     pub(super) fn handle_seen(&mut self, lease: &Lease, now: Now) -> bool {
         let since = match &self.seen {
             Some((seen, since)) if seen == lease => *since,
+            Some((seen, since))
+                if self.bugs.has(SeededBug::IgnoresRenewals) && seen.token == lease.token =>
+            {
+                *since
+            }
             _ => {
                 self.seen = Some((lease.clone(), now));
                 now
@@ -214,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_lease_is_read_as_it_was_stored_and_nothing_else_is() {
-        let held = Lease::NEW.taken(holder(7 << 80, 3));
+        let held = Lease::NEW.taken(holder(7 << 80, 3), Bugs::default());
         for lease in [Lease::NEW, held.clone(), held.released(Session(7 << 80)).unwrap()] {
             let bytes = lease.to_bytes();
             assert_eq!(Lease::read(Some(bytes.clone())).unwrap(), lease);
@@ -234,14 +259,14 @@ mod tests {
 
     #[test]
     fn a_token_rises_with_each_holder_and_stays_with_renewals() {
-        let first = Lease::NEW.taken(holder(1, 0));
+        let first = Lease::NEW.taken(holder(1, 0), Bugs::default());
         let renewed = first.renewed(Session(1)).unwrap();
         assert_eq!((first.token, renewed.token), (FencingToken(1), FencingToken(1)));
         assert_ne!(first, renewed);
         assert!(first.renewed(Session(2)).is_none() && first.released(Session(2)).is_none());
         let free = renewed.released(Session(1)).unwrap();
         assert!(free.renewed(Session(1)).is_none(), "it was released");
-        assert_eq!(free.taken(holder(2, 0)).token, FencingToken(2));
+        assert_eq!(free.taken(holder(2, 0), Bugs::default()).token, FencingToken(2));
     }
 
     #[test]
@@ -249,7 +274,7 @@ mod tests {
         let mut watch = LeaseWatch::default();
         let seconds = Duration::from_secs;
         assert!(watch.handle_seen(&Lease::NEW, seconds(0)));
-        let mut lease = Lease::NEW.taken(holder(1, 0));
+        let mut lease = Lease::NEW.taken(holder(1, 0), Bugs::default());
         assert!(!watch.handle_seen(&lease, seconds(100)), "it was seen for the first time");
         assert!(!watch.handle_seen(&lease, seconds(110)));
         assert!(!watch.handle_seen(&lease, seconds(111)));
@@ -257,7 +282,7 @@ mod tests {
         assert!(!watch.handle_seen(&lease, seconds(112)), "it was renewed");
         assert!(!watch.handle_seen(&lease, seconds(123)));
         assert!(watch.handle_seen(&lease, seconds(124)));
-        let other = lease.taken(holder(2, 0));
+        let other = lease.taken(holder(2, 0), Bugs::default());
         assert!(!watch.handle_seen(&other, seconds(125)), "another program was faster");
         assert!(watch.handle_seen(&other.released(Session(2)).unwrap(), seconds(125)));
     }

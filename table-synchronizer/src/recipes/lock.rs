@@ -7,6 +7,7 @@ use pravega_sdk_codec::Raw;
 use pravega_sdk_segment_client::{
     machine::{Now, Random, delay},
     runtime::{random_bits, rng},
+    seeded_bugs::SeededBug,
 };
 use pravega_sdk_types::{Backoff, ErrorKind, Outcome};
 use tokio::time::{Instant, sleep};
@@ -79,10 +80,10 @@ impl Lock {
         Self {
             table,
             key: key.into(),
-            config,
             session: Session(rng(None).u128(..)),
             started: Instant::now(),
-            watch: LeaseWatch::default(),
+            watch: LeaseWatch::new(config.bugs),
+            config,
             random: random_bits(rng(None)),
         }
     }
@@ -151,13 +152,26 @@ impl Lock {
                 _ => {
                     let (name, lease_time) = (config.name.clone(), config.lease);
                     let holder = Holder { session: *session, name, lease: lease_time, beat: 0 };
-                    let taken = lease.taken(holder);
+                    let taken = lease.taken(holder, config.bugs);
                     changes.put(key.clone(), taken.to_bytes())?;
                     Ok(Attempt::Taken { token: taken.token, until: now + lease_time })
                 }
             }
         });
-        taken.await.map(Update::into_inner)
+        let taken = taken.await.map(Update::into_inner)?;
+        Ok(match taken {
+            Attempt::Taken { token, until } => Attempt::Taken { token, until: self.until(until) },
+            held => held,
+        })
+    }
+
+    /// Returns the time until which a lease is held that was just taken or renewed.
+    fn until(&self, until: Now) -> Now {
+        if self.config.bugs.has(SeededBug::CountsLeasesFromAnswers) {
+            self.started.elapsed() + self.config.lease
+        } else {
+            until
+        }
     }
 
     /// Renews the lease that was taken with a token. Returns the time until which it is held;
@@ -175,12 +189,13 @@ impl Lock {
                 None => Ok(None),
             }
         };
-        if let Some(until) = table.update(&mut renew).await?.into_inner() {
-            return Ok(Some(until));
+        let mut renewed = table.update(&mut renew).await?.into_inner();
+        if renewed.is_none() {
+            // Nothing was sent, so what it has seen may be from before the lease was taken.
+            table.fetch().await?;
+            renewed = table.update(&mut renew).await?.into_inner();
         }
-        // Nothing was sent, so what it has seen may be from before the lease was taken.
-        table.fetch().await?;
-        Ok(table.update(&mut renew).await?.into_inner())
+        Ok(renewed.map(|until| self.until(until)))
     }
 
     /// Releases the lease that was taken with a token, if it is still held.

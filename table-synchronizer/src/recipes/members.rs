@@ -106,7 +106,7 @@ impl Members {
                     let (name, lease_time) = (config.name.clone(), config.lease);
                     let (session, beat) = (*session, *rounds);
                     let holder = Holder { session, name, lease: lease_time, beat };
-                    (lease.taken(holder), true)
+                    (lease.taken(holder, config.bugs), true)
                 }
             };
             changes.put(key.clone(), renewed.to_bytes())?;
@@ -137,7 +137,8 @@ impl Members {
                 continue;
             }
             let lease = Lease::read(Some(stored))?;
-            let mut watch = watches.remove(&key).unwrap_or_default();
+            let watch = watches.remove(&key);
+            let mut watch = watch.unwrap_or_else(|| LeaseWatch::new(self.config.bugs));
             if watch.handle_seen(&lease, now) && ended.len() + 1 < MAX_CHANGES {
                 ended.push((key.clone(), lease));
             }
