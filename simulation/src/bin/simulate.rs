@@ -12,6 +12,7 @@
 //! | `controllers` | calls of several controllers |
 //! | `tables` | tables |
 //! | `agreed` | tables that clients agree on |
+//! | `states` | states that clients agree on |
 //! | `recipes` | locks and elections |
 //! | `groups` | reader groups |
 //! | `bugs` | for every seeded bug the first seed that catches it |
@@ -35,6 +36,7 @@ enum What {
     Controllers,
     Tables,
     Agreed,
+    States,
     Recipes,
     Groups,
     Bugs,
@@ -71,6 +73,7 @@ impl Bug {
             Self::Streams(bug) if SeededBug::BYTES.contains(&bug) => What::Bytes,
             Self::Streams(bug) if SeededBug::SYNCHRONIZERS.contains(&bug) => What::Agreed,
             Self::Streams(bug) if SeededBug::TABLES.contains(&bug) => What::Tables,
+            Self::Streams(bug) if SeededBug::STATES.contains(&bug) => What::States,
             Self::Streams(bug) if SeededBug::RECIPES.contains(&bug) => What::Recipes,
             Self::Streams(_) => What::Events(Mode::Usual),
         }
@@ -100,7 +103,7 @@ impl Bug {
 
 const USAGE: &str = "usage: simulate [WHAT] [FIRST [COUNT [BUG]]]; WHAT is deadlines, \
                      with KIND, transactions, bytes, index, controllers, tables, agreed, \
-                     recipes, groups or bugs";
+                     states, recipes, groups or bugs";
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -130,6 +133,7 @@ fn parse(arguments: &[String]) -> Result<Parsed, String> {
         Some("controllers") => What::Controllers,
         Some("tables") => What::Tables,
         Some("agreed") => What::Agreed,
+        Some("states") => What::States,
         Some("recipes") => What::Recipes,
         Some("groups") => What::Groups,
         Some("bugs") => What::Bugs,
@@ -157,7 +161,7 @@ fn all_bugs() -> impl Iterator<Item = Bug> {
     let all = SeededBug::ALL.into_iter().chain(SeededBug::APPENDING).chain(SeededBug::READING);
     let all = all.chain(SeededBug::FULL).chain(SeededBug::CONNECTIONS);
     let all = all.chain(SeededBug::BYTES).chain(SeededBug::TRANSACTIONS).chain(SeededBug::TABLES);
-    let all = all.chain(SeededBug::SYNCHRONIZERS);
+    let all = all.chain(SeededBug::SYNCHRONIZERS).chain(SeededBug::STATES);
     let all = all.chain(SeededBug::RECIPES);
     all.map(Bug::Streams)
         .chain(ControllerBug::ALL.map(Bug::Calls))
@@ -173,6 +177,7 @@ fn run_seed(what: What, seed: u64, bug: Option<Bug>) -> Report {
         What::Events(mode) => scenario::run_in(mode, seed, of_streams),
         What::Tables => tables::run(seed, of_streams),
         What::Agreed => tables::agreed::run(seed, of_streams),
+        What::States => tables::states::run(seed, of_streams),
         What::Recipes => tables::recipes::run(seed, of_streams),
         What::Groups => groups::run(seed, bug.and_then(Bug::of_groups)),
         What::Controllers => controllers::run(seed, bug.and_then(Bug::of_calls)),

@@ -19,6 +19,8 @@ mod linear;
 mod load;
 pub mod recipes;
 mod stage;
+pub mod states;
+mod states_load;
 
 use std::time::Duration;
 
