@@ -31,6 +31,8 @@ use crate::revisioned::{Revision, RevisionedStream, RevisionedStreamError};
 /// | entry longer than 8 MiB | written if it is conditional | refused |
 /// | the initial state | written with zero bytes after it | written as it is |
 /// | an entry that cannot be decoded | an exception without a place | an error with the [offset](StateError::offset) |
+/// | after a compaction | its copy is the one before, so that its next update runs twice | its copy is the new initial state |
+/// | several threads | each call is locked | calls need `&mut self`; a program may open one for each task |
 ///
 /// A client that was faster knows the latest state already, and one that was slower has to read it
 /// first; so a client that changes a state without a pause keeps others from changing it.
@@ -299,7 +301,13 @@ impl<S: SharedState, C: StateSerializer<S>> StateSynchronizer<S, C> {
         Ok(Some(revision))
     }
 
-    /// Returns the length of the entries that this client has read since the newest compaction.
+    /// Returns the length of the entries that this client has read since the newest compaction,
+    /// with that of the compaction's own initial state.
+    ///
+    /// Right after a compaction it is the length of the initial state. Java's client returns 0
+    /// then, as it does not know the entry that it has written, and after its next read the same
+    /// as this client. [`bytes_since_initial`](Self::bytes_since_initial) leaves the initial state
+    /// out.
     ///
     /// # Errors
     ///
