@@ -132,8 +132,8 @@ impl Storage {
                 if let Some(why) = &failure {
                     tracing::error!(
                         why,
-                        "no more changes are taken, and reading goes on: the server must be started \
-                         again once the disk works"
+                        "no more changes are taken, and reading goes on: start the server again \
+                         once the disk works"
                     );
                     state.run(|machine, _| machine.journal.fail(why));
                 }

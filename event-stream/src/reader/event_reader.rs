@@ -141,8 +141,8 @@ impl<C: Codec> EventReader<C> {
     ///
     /// [`ReadError`]: [`Truncated`](ErrorKind::Truncated) if events were truncated, after which
     /// reading continues, [`Corrupt`](ErrorKind::Corrupt) for bytes that are not a valid event or
-    /// that the codec refuses, and for bytes of a segment that the segment store reports as damaged,
-    /// which are tried again, [`Unavailable`](ErrorKind::Unavailable) while a segment cannot be
+    /// that the codec refuses, and for bytes that the segment store reports as damaged, which are
+    /// tried again, [`Unavailable`](ErrorKind::Unavailable) while a segment cannot be
     /// read, or the successors of one cannot be found, and errors that end the reader: the stream
     /// was deleted, reading is not allowed, or the runtime on which the reader was opened has
     /// ended, which is [`Closed`](ErrorKind::Closed).

@@ -9,16 +9,15 @@ use std::{
     fs::DirBuilder,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{self, Child, Command, Stdio},
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    time::SystemTime,
 };
 
 use pravega_sdk_server::{EmbeddedServer, ServerBuilder};
-
-use super::unique;
 
 const VARIABLE: &str = "PRAVEGA_TEST_STORAGE";
 /// The memory of the shared server: `PRAVEGA_TEST_FILE_MB` may ask for more than a gigabyte.
@@ -43,7 +42,7 @@ impl Storage {
     }
 }
 
-/// A server that keeps its data where the tests are told to, in a folder that no other one has.
+/// A server that keeps its data where the variable says, in a folder that no other one has.
 pub fn builder() -> ServerBuilder {
     let builder = EmbeddedServer::builder();
     match Storage::chosen() {
@@ -78,7 +77,8 @@ struct Folders {
 
 impl Folders {
     fn create() -> Self {
-        let path = env::temp_dir().join(unique("pravega-tests"));
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
+        let path = env::temp_dir().join(format!("pravega-tests-{}-{now}", process::id()));
         DirBuilder::new().mode(0o700).create(&path).unwrap();
         Self { _remover: remove_at_the_end(&path), path }
     }

@@ -7,7 +7,10 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use pravega_sdk_integration_tests::harness::tool::{binary, stderr, stdout};
+use pravega_sdk_integration_tests::harness::{
+    self,
+    tool::{binary, stderr, stdout},
+};
 use pravega_sdk_server::EmbeddedServer;
 use serde_json::Value;
 use tempfile::TempDir;

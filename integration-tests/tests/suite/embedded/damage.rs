@@ -67,8 +67,12 @@ fn flip(path: &Path, at: u64) {
 
 /// All texts of an error and of its causes.
 fn texts(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let (mut texts, mut next) = (error.to_string(), error.source());
+    while let Some(cause) = next {
+        texts.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    texts
 }
 
 #[tokio::test(flavor = "multi_thread")]

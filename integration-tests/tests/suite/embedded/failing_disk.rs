@@ -1,14 +1,15 @@
-//! A disk that fails while `pravega dev` runs on it: its calls of the system are replaced by ones that
-//! fail when a test says so.
+//! A disk that fails while `pravega dev` runs on it: its calls of the system are replaced by ones
+//! that fail when a test says so.
 
 use std::{
     fs::{self, File},
     path::PathBuf,
     process::Command,
+    time::Duration,
 };
 
-use pravega_sdk_client_factory::ClientFactory;
-use pravega_sdk_event_stream::codec::Utf8;
+use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
+use pravega_sdk_event_stream::{WriterConfig, codec::Utf8};
 use pravega_sdk_integration_tests::harness::{
     FAR, eventually, new_stream, read_all, tool::binary, unique,
 };
@@ -109,9 +110,13 @@ async fn read(factory: &ClientFactory, stream: &ScopedStream) -> Vec<String> {
 async fn check(number: i32, text: &str) {
     let disk = FailingDisk::new();
     let process = disk.start();
-    let factory = ClientFactory::connect(&process.url).await.unwrap();
+    // It does not try for long.
+    let (first, last) = (Duration::from_millis(10), Duration::from_millis(100));
+    let config = ClientConfig::from_url(&process.url).unwrap().with_default_retry(3, first, last);
+    let factory = ClientFactory::new(config).unwrap();
     let stream = new_stream(factory.controller(), 1).await;
-    let writer = factory.event_writer(&stream, Utf8).await.unwrap();
+    let config = WriterConfig::default().with_delivery_timeout(Duration::from_secs(5));
+    let writer = factory.event_writer_with(&stream, Utf8, config).await.unwrap();
     let mut written = Vec::new();
     for number in 0..20 {
         written.push(number.to_string());
@@ -127,7 +132,7 @@ async fn check(number: i32, text: &str) {
     let refused = controller.create_scope(&Scope::new(unique("scope")).unwrap()).await.unwrap_err();
     assert!(format!("{refused:?}").contains(text), "{refused:?}");
     let why = format!("cannot write the log: {text}");
-    eventually("the operator is told", async || disk.has_told(&why)).await;
+    eventually("the reason is logged", async || disk.has_told(&why)).await;
     assert!(disk.has_told("ERROR") && disk.has_told("no more changes are taken"));
     assert_eq!(read(&factory, &stream).await, written, "reading goes on");
 

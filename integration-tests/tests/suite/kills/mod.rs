@@ -16,7 +16,7 @@ use self::server::Server;
 
 /// Returns the number of kills; `PRAVEGA_TEST_KILLS` sets it.
 fn kills() -> u32 {
-    std::env::var("PRAVEGA_TEST_KILLS").map_or(100, |kills| kills.parse().unwrap())
+    std::env::var("PRAVEGA_TEST_KILLS").map_or(60, |kills| kills.parse().unwrap())
 }
 
 /// Creates a client that tolerates restarts of the server, and a stream of some segments.

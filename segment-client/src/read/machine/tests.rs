@@ -584,11 +584,16 @@ fn damage_is_reported_at_once_and_again_while_it_lasts_and_reading_goes_on_once_
         rig.machine.handle_timeout(rig.now);
         rig.asked();
         rig.machine.handle_located(reader, Ok(location(1)), rig.now);
-        let asked = rig.asked().into_iter().find_map(|asked| match asked {
+        let mut asked = rig.asked();
+        if asked.contains(&Asked::Inspect(reader)) {
+            rig.info(reader, 0, 1000, false);
+            asked.extend(rig.asked());
+        }
+        let read = asked.into_iter().find_map(|asked| match asked {
             Asked::Read { read, .. } => Some(read),
             _ => None,
         });
-        asked.expect("it is read again")
+        read.expect("it is read again")
     };
     let (mut read, ..) = rig.read();
     let mut told = Vec::new();

@@ -9,7 +9,7 @@ use crate::record::Sequence;
 
 const BATCHES: usize = 40;
 const PARTS: [Part; 3] = [Part::Nothing, Part::Half, Part::Everything];
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 12;
 
 /// The calls of a run in which none fails: each of them happens too if it is the first that fails.
 fn calls(seed: u64) -> usize {
@@ -53,7 +53,7 @@ fn after_a_failed_call_nothing_is_acknowledged_that_is_not_durable() {
         }
     }
     println!("of {all} failures {unopened} ended a start, {failed} the log, {went_on} nothing");
-    assert!(unopened > 50 && failed > 500 && went_on > 100, "{unopened}, {failed}, {went_on}");
+    assert!(unopened > 200 && failed > 500 && went_on > 200, "{unopened}, {failed}, {went_on}");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn what_finds_no_space_is_refused_and_never_comes_back() {
         }
     }
     println!("{full} times full, {crashes} crashes");
-    assert!(full > 500 && crashes > 5000, "{full} times full, {crashes} crashes");
+    assert!(full > 1000 && crashes > 4000, "{full} times full, {crashes} crashes");
 }
 
 #[test]

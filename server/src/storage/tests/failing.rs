@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Checks that a failure of the disk is told, that what was durable is served and nothing else, and
-/// that it is there after the next start.
+/// Checks that a failure of the disk is reported, that what was durable is served and nothing else,
+/// and that it is there after the next start.
 async fn check(failing: Failing) {
     let server = Server::start().await;
     server.append("one", b"durable").await.unwrap();
@@ -13,7 +13,7 @@ async fn check(failing: Failing) {
     let NotDurable::Failed(why) = &lost else { panic!("{failing:?}: {lost:?}") };
     assert!(why.starts_with("cannot write the log: "), "{failing:?}: {why}");
     server.until("it is gone", |server| server.info("one").unwrap().len == 7).await;
-    // By now it is told before anything is changed.
+    // By now it is reported before anything is changed.
     let refused = server.create("two").await.unwrap().unwrap_err();
     let Refusal::Ended(told) = &refused else { panic!("{failing:?}: {refused:?}") };
     assert!(told.contains(why), "{failing:?}: {told}");

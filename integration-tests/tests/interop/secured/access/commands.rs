@@ -310,7 +310,7 @@ async fn both_segment_stores_accept_the_same_tokens() {
     answers.check(KNOWN);
 }
 
-/// The commands of clients that have no token, but for `Hello`. Most append, after a set-up with one.
+/// The commands of clients without a token, but for `Hello`. Most append, after a set-up with one.
 const WITHOUT_TOKEN: [&str; 7] = [
     "KeepAlive",
     "AppendBlock",
