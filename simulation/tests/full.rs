@@ -10,6 +10,7 @@ use pravega_sdk_event_stream::{
     TransactionalWriter, WhenFull, WriteError, WriterConfig,
     codec::{Raw, Utf8},
 };
+use pravega_sdk_simulation::{SimNetwork, World, link::Faults};
 use pravega_sdk_types::{ErrorKind, Outcome};
 use tokio::time::{Instant, sleep};
 
@@ -62,6 +63,38 @@ fn a_writer_that_fails_when_full_tells_it_in_a_round_trip_and_stores_nothing_tha
         cluster.world.free_stores();
         writer.write("k", event('f', LONG)).await.unwrap();
         assert_eq!(letters(&cluster), "af");
+    });
+}
+
+/// The time of each direction of a link. It is virtual, so a time counts the trips.
+const TRIP: Duration = Duration::from_secs(1);
+
+/// A cluster whose links take [`TRIP`] in each direction.
+fn distant() -> Cluster {
+    let world = World::new(1);
+    let late = || Faults { delay: (TRIP, TRIP), ..Faults::default() };
+    let network = SimNetwork::new(&world, Box::new(move || (late(), late())));
+    Cluster::with_network(world, network, 1)
+}
+
+#[test]
+fn a_writer_is_told_that_a_store_is_full_by_the_reply_to_its_first_append() {
+    block_on(async {
+        let cluster = distant();
+        let writer = open(&cluster, config(WhenFull::Fail)).await;
+        writer.write("k", event('a', 1)).await.unwrap();
+        for letter in ['b', 'c', 'd'] {
+            cluster.world.fill_stores(0);
+            let started = Instant::now();
+            let error = writer.write("k", event(letter, LONG)).await.unwrap_err();
+            assert_eq!(of(&error), FULL, "{error}");
+            let trips = started.elapsed().div_duration_f64(TRIP);
+            assert!((2.0..2.5).contains(&trips), "{letter}: {trips} trips");
+            // The next one is refused by the same connection, or by one that is set up again.
+            cluster.world.free_stores();
+            writer.write("k", event('x', 1)).await.unwrap();
+        }
+        assert_eq!(letters(&cluster), "axxx");
     });
 }
 
