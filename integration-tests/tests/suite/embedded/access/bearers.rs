@@ -8,7 +8,7 @@ use pravega_sdk_server::{EmbeddedServer, JwtAccounts};
 use serde_json::{Value, json};
 use tonic::Code;
 
-use super::{CALLS, ask, client, controller, is_let_in};
+use super::{CALLS, Call, ask, client, connect, is_let_in};
 
 /// Claims of a user without an account, with a right that its issuer grants.
 fn granted(rule: &str) -> Value {
@@ -62,14 +62,14 @@ async fn a_call_is_made_for_bearers_of_a_valid_token_with_the_right_and_no_other
         .with_user("reader", "prn::*,READ")
         .with_user("other", "prn::/scope:aa*,READ_UPDATE;prn::/scope:b*,READ_UPDATE")
         .with_user("neighbour", "prn::/scope:a/*:tt,READ_UPDATE");
-    for (number, (_, needs)) in CALLS.iter().enumerate() {
+    for (number, Call { needs, .. }) in CALLS.iter().enumerate() {
         accounts = accounts.with_user(&format!("exact{number}"), needs);
     }
     let builder = EmbeddedServer::builder().with_account("full", "pw").with_jwt_accounts(accounts);
     let server = builder.start().await.unwrap();
     let wrong = wrong(&server, &signer).await;
-    let mut client = controller(&server).await;
-    for (number, (name, needs)) in CALLS.iter().enumerate() {
+    let mut client = connect(&server.url()).await;
+    for (number, Call { name, needs, .. }) in CALLS.iter().enumerate() {
         let rule = format!("{name} needs {needs}");
         for (what, header) in &wrong {
             let code = ask(&mut client, number, Some(header)).await;
