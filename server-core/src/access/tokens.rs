@@ -53,7 +53,8 @@ pub enum TokenRefusal {
     /// It has expired.
     Expired,
     /// It was revoked before it expired, claims to be issued with another secret, such as before a
-    /// restart, or was issued by a clock that was ahead: the client asks the controller for another.
+    /// restart, or was issued by a clock that was ahead: the client asks the controller for
+    /// another.
     Revoked,
     /// It was not issued, is for another stream, or does not allow the operation.
     Refused,
@@ -124,8 +125,8 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// [`TokenRefusal`] if it has expired, is from a time to come, was revoked, was not issued with this secret, is for
-    /// another stream, or does not allow the operation.
+    /// [`TokenRefusal`] if it has expired, is from a time to come, was revoked, was not issued with
+    /// this secret, is for another stream, or does not allow the operation.
     pub fn check_token<'a>(
         &self,
         token: &str,

@@ -240,8 +240,8 @@ async fn segments_that_are_truncated_to_their_ends_leave_memory_for_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_is_warned_at_four_fifths_before_anything_is_refused() {
-    // Files of 2 MiB; for moving what is read, 4 MiB and two and a half of them are kept free.
-    const USABLE: usize = (32 - 9) << 20;
+    // Files of 2 MiB; for moving what is read, 4 MiB and three and a half of them are kept free.
+    const USABLE: usize = (32 - 11) << 20;
     let parent = tempfile::tempdir().unwrap();
     let (folder, log) = (parent.path().join("data"), parent.path().join("stderr"));
     let mut command = Command::new(binary());
