@@ -10,22 +10,17 @@ use crate::command::{cargo, run};
 pub(crate) const VARIABLE: (&str, &str) = ("PRAVEGA_TEST_STORAGE", "folder");
 
 /// Modules of the suite in which data is written and read in every way. The others differ in what
-/// clients do, not in what a server keeps.
-const MODULES: [&str; 7] = [
-    "states::",
-    "tables::",
-    "transactions::",
-    "event_writer::",
-    "reader::",
-    "group_reader::",
-    "embedded::clock::",
-];
+/// clients do, not in what a server keeps, and those of reader groups take a minute of waiting.
+const MODULES: [&str; 6] =
+    ["states::", "tables::", "transactions::", "event_writer::", "reader::", "embedded::clock::"];
 
 /// Runs them. Nothing is built that the tests of the workspace have not built.
 pub(crate) fn test(root: &Path) -> Result<()> {
     let command = || {
         let mut command = cargo(root);
         command.args(["test", "--workspace", "--test", "suite", "--"]).args(MODULES);
+        // A filter is a part of a name.
+        command.args(["--skip", "group_reader::"]);
         command.env(VARIABLE.0, VARIABLE.1);
         command
     };

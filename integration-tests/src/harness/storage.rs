@@ -101,6 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "no runtime is here")]
     fn a_folder_is_removed_once_the_process_that_had_it_has_ended() {
         let Folders { path, _remover: mut remover } = Folders::create();
         std::fs::create_dir(path.join("data")).unwrap();

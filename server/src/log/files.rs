@@ -103,6 +103,7 @@ impl Open {
 ///
 /// To free a long file at once keeps other calls of the file system waiting, syncs among them, for
 /// 10 ms and more.
+#[expect(clippy::disallowed_methods, reason = "the threads of the log are none of the runtime's")]
 fn free(file: Arc<File>) {
     let (mut shared, until) = (file, Instant::now() + READERS);
     let file = loop {
@@ -309,6 +310,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "no runtime is here")]
     fn a_removed_file_keeps_its_bytes_as_long_as_a_thread_reads_it() {
         let folder = tempfile::tempdir().unwrap();
         let files = in_folder(folder.path(), 1);
