@@ -9,6 +9,7 @@ use std::{
     io::Write as _,
     os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::Path,
+    sync::{Mutex, PoisonError},
 };
 
 /// The length of a secret, and of the end of it that is looked for: the allocator writes into the
@@ -20,6 +21,8 @@ const MASK: u8 = 0x80;
 const PIECE: usize = 1 << 20;
 const BLOCK: usize = 4096;
 const EMPTY: [u8; BLOCK + SOUGHT] = [0; BLOCK + SOUGHT];
+/// One search at a time: what another one has just read may have the secrets of this one.
+static SEARCH: Mutex<()> = Mutex::new(());
 
 /// A secret that is nowhere in memory until it is used.
 pub(crate) struct Canary([u8; LEN]);
@@ -71,6 +74,7 @@ impl Canary {
 
     /// The number of copies in the memory of this process.
     pub(crate) fn copies(&self) -> usize {
+        let _alone = SEARCH.lock().unwrap_or_else(PoisonError::into_inner);
         let memory = File::open("/proc/self/mem").unwrap();
         let mut piece = vec![0; PIECE];
         // What is read is not searched again, nor read into itself.
