@@ -7,6 +7,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use pravega_sdk_types::{ErrorKind, Failure, Outcome, Wording, error_type};
 use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
 
+use crate::secret::joined;
+
 /// Credentials for the controller: no credentials, a user and password, a token, or those of a
 /// provider.
 ///
@@ -105,8 +107,7 @@ impl Credentials {
     ///
     /// No errors at present; the signature allows for rules of a server.
     pub fn basic(user: &str, password: &str) -> Result<Self, CredentialError> {
-        let text = joined(&[user, ":", password]);
-        let token = BASE64.encode(text.as_bytes());
+        let token = BASE64.encode(joined(&[user, ":", password]).expose_secret());
         Authorization::new("Basic", token).map(|fixed| Self(Kind::Fixed(fixed)))
     }
 
@@ -222,18 +223,8 @@ impl Authorization {
     /// Returns the header's value: the method, one space, the token. It is secret.
     #[must_use]
     pub fn header_value(&self) -> SecretString {
-        let value = joined(&[&self.method, " ", self.token.expose_secret()]);
-        SecretString::from(value.as_str())
+        joined(&[&self.method, " ", self.token.expose_secret()])
     }
-}
-
-/// A text of several parts. It has its whole capacity from the start, so that no part of a secret
-/// is left in memory that it has outgrown.
-fn joined(parts: &[&str]) -> Zeroizing<String> {
-    let len = parts.iter().map(|part| part.len()).sum();
-    let mut text = Zeroizing::new(String::with_capacity(len));
-    parts.iter().for_each(|part| text.push_str(part));
-    text
 }
 
 impl fmt::Debug for Authorization {

@@ -43,6 +43,8 @@ pub mod listing;
 mod machine;
 mod model;
 mod network;
+#[doc(hidden)]
+pub mod secret;
 mod single_flight;
 mod token;
 mod token_cache;

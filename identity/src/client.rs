@@ -1,12 +1,10 @@
 //! Who the client is, and how it proves that.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use pravega_sdk_controller_client::secret::joined;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{
-    form,
-    secrets::{Secrets, joined},
-};
+use crate::{form, secrets::Secrets};
 
 /// How a client of OpenID Connect sends its secret.
 #[non_exhaustive]

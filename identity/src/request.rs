@@ -1,5 +1,6 @@
 //! The requests to an issuer.
 
+use pravega_sdk_controller_client::secret::joined;
 use pravega_sdk_http::{Request, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -7,7 +8,6 @@ use crate::{
     client::{Client, Proof},
     form,
     plan::Plan,
-    secrets::joined,
 };
 
 /// The grant for the permissions of the holder of a token.
