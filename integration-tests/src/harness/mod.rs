@@ -33,6 +33,7 @@ use bytes::Bytes;
 use pravega_sdk_client_factory::{
     ClientConfig, ClientFactory,
     event_stream::{ReadEvent, ReadUntil, ReaderConfig, StreamPosition, codec::Raw},
+    tls::TlsError,
 };
 use pravega_sdk_controller_client::{Controller, ScaleStart, ScaleState};
 use pravega_sdk_types::{
@@ -40,6 +41,12 @@ use pravega_sdk_types::{
 };
 
 pub use self::storage::builder;
+
+/// Returns what is wrong with TLS, by the causes of an error.
+pub fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a TlsError> {
+    std::iter::successors(Some(error), |cause| (*cause).source())
+        .find_map(|cause| cause.downcast_ref::<TlsError>())
+}
 
 /// A deadline far beyond the time of any step on a busy machine.
 pub const FAR: Duration = Duration::from_secs(120);

@@ -1,10 +1,7 @@
 //! A server with TLS: what it is to clients that do not trust it, or speak none.
 
-use pravega_sdk_client_factory::{
-    ClientConfig, ClientFactory,
-    tls::{TlsError, TlsProblem},
-};
-use pravega_sdk_integration_tests::harness::{factory, url};
+use pravega_sdk_client_factory::{ClientConfig, ClientFactory, tls::TlsProblem};
+use pravega_sdk_integration_tests::harness::{factory, tls_error, url};
 use pravega_sdk_types::{ErrorKind, Scope, ScopedSegment};
 
 use super::{admin, new_stream};
@@ -23,13 +20,6 @@ async fn a_server_that_is_not_trusted_is_refused_as_such() {
     assert_eq!(error.kind(), ErrorKind::Tls);
 }
 
-/// What is wrong with TLS, by the causes of an error, and its text.
-fn problem(error: &(dyn std::error::Error + 'static)) -> Option<(TlsProblem, String)> {
-    std::iter::successors(Some(error), |cause| (*cause).source())
-        .find_map(|cause| cause.downcast_ref::<TlsError>())
-        .map(|error| (error.problem(), error.to_string()))
-}
-
 #[tokio::test]
 async fn a_client_without_tls_learns_that_the_ports_speak_tls_or_may_do_so() {
     let plain = url().replace("tls://", "tcp://");
@@ -39,8 +29,9 @@ async fn a_client_without_tls_learns_that_the_ports_speak_tls_or_may_do_so() {
     // The server closes the connection without a word, as one that ends does.
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     assert!(error.is_retryable(), "{error:?}");
-    let (found, text) = problem(&error).unwrap_or_else(|| panic!("{error:?}"));
-    assert_eq!(found, TlsProblem::ServerMayBeTlsOnly, "{error:?}");
+    let found = tls_error(&error).unwrap_or_else(|| panic!("{error:?}"));
+    let text = found.to_string();
+    assert_eq!(found.problem(), TlsProblem::ServerMayBeTlsOnly, "{error:?}");
     assert!(text.contains("its port may speak TLS only"), "{text}");
 
     let trusting = admin();
@@ -50,7 +41,8 @@ async fn a_client_without_tls_learns_that_the_ports_speak_tls_or_may_do_so() {
     let error = factory.raw_client().connection(&store).await.unwrap_err();
     // The segment store sends an alert before it closes, so it is certain there.
     assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
-    let (found, text) = problem(&error).unwrap_or_else(|| panic!("{error:?}"));
-    assert_eq!(found, TlsProblem::ServerIsTlsOnly, "{error:?}");
+    let found = tls_error(&error).unwrap_or_else(|| panic!("{error:?}"));
+    let text = found.to_string();
+    assert_eq!(found.problem(), TlsProblem::ServerIsTlsOnly, "{error:?}");
     assert!(text.contains("the server speaks TLS"), "{text}");
 }

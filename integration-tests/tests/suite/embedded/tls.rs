@@ -7,8 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pravega_sdk_client_factory::{ClientConfig, ClientFactory, tls::TlsProblem};
-use pravega_sdk_integration_tests::harness::{self, FAR};
+use pravega_sdk_client_factory::{
+    ClientConfig, ClientFactory,
+    tls::{TlsError, TlsProblem},
+};
+use pravega_sdk_integration_tests::harness::{self, FAR, tls_error};
 use pravega_sdk_server::{EmbeddedServer, ServerTls};
 use pravega_sdk_types::{Endpoint, ErrorKind, Scope};
 use rustls::{RootCertStore, crypto::ring};
@@ -22,7 +25,6 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::support::{numbers, stream, write};
-use crate::hops::problem;
 
 /// The time that a client has for its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -115,7 +117,7 @@ async fn a_client_that_speaks_no_tls_is_let_go_at_once() {
 /// the server has closed the connection while the client was sending: then the kind is `closed`.
 #[track_caller]
 fn check_hint(error: &(dyn std::error::Error + 'static), kind: ErrorKind, closed: ErrorKind) {
-    let (expected, text) = match problem(error) {
+    let (expected, text) = match tls_error(error).map(TlsError::problem) {
         Some(TlsProblem::ServerIsTlsOnly) => (ErrorKind::Tls, "the server speaks TLS"),
         Some(TlsProblem::ServerMayBeTlsOnly) => (closed, "its port may speak TLS only"),
         other => panic!("{other:?}: {error:?}"),

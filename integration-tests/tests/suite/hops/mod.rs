@@ -9,7 +9,7 @@ use pravega_sdk_client_factory::{
     event_stream::codec::Utf8,
     tls::{TlsConfig, TlsError, TlsProblem},
 };
-use pravega_sdk_integration_tests::harness::{new_stream, read_all};
+use pravega_sdk_integration_tests::harness::{new_stream, read_all, tls_error};
 use pravega_sdk_server::{EmbeddedServer, ServerTls};
 use pravega_sdk_types::{ErrorKind, Scope, ScopedSegment, SegmentId};
 
@@ -37,13 +37,6 @@ async fn exchange(config: ClientConfig) {
     assert!(factory.close().await.is_empty());
 }
 
-/// What is wrong with TLS, by the causes of an error.
-pub(crate) fn problem(error: &(dyn std::error::Error + 'static)) -> Option<TlsProblem> {
-    std::iter::successors(Some(error), |cause| (*cause).source())
-        .find_map(|cause| cause.downcast_ref::<TlsError>())
-        .map(TlsError::problem)
-}
-
 /// Connects to the segment store of a stream that the controller creates, and fails for a reason
 /// of TLS.
 async fn refused_by_the_store(config: ClientConfig) -> TlsProblem {
@@ -52,7 +45,7 @@ async fn refused_by_the_store(config: ClientConfig) -> TlsProblem {
     let segment = ScopedSegment::new(&stream, SegmentId::from(0));
     let store = factory.controller().segment_endpoint(&segment).await.unwrap();
     let error = factory.raw_client().connection(&store).await.unwrap_err();
-    problem(&error).unwrap_or_else(|| panic!("{error:?}"))
+    tls_error(&error).unwrap_or_else(|| panic!("{error:?}")).problem()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +84,7 @@ async fn events_go_with_tls_to_the_controller_and_without_it_to_the_segment_stor
         .with_controller_tls(Authority::new().trusted());
     let factory = ClientFactory::new(of_store).unwrap();
     let error = factory.controller().scope_exists(&Scope::new("any").unwrap()).await.unwrap_err();
-    assert_eq!(problem(&error), Some(TlsProblem::Untrusted), "{error:?}");
+    assert_eq!(tls_error(&error).map(TlsError::problem), Some(TlsProblem::Untrusted), "{error:?}");
     plain.shutdown().await;
 }
 
@@ -160,6 +153,7 @@ async fn controllers_are_discovered_over_tls_and_called_there() {
     let factory = ClientFactory::new(untrusting.with_segment_store_tls(Authority::new().trusted()));
     let factory = factory.unwrap();
     let error = factory.controller().scope_exists(&Scope::new("any").unwrap()).await.unwrap_err();
-    assert_eq!((error.kind(), problem(&error)), (ErrorKind::Tls, Some(TlsProblem::Untrusted)));
+    let problem = tls_error(&error).map(TlsError::problem);
+    assert_eq!((error.kind(), problem), (ErrorKind::Tls, Some(TlsProblem::Untrusted)));
     secure.shutdown().await;
 }

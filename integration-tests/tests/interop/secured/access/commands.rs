@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::{AccessOperation, Credentials};
-use pravega_sdk_integration_tests::harness::{FAR, through::store_of, unique};
+use pravega_sdk_integration_tests::harness::{
+    FAR,
+    commands::{OF_ADMINISTRATION, command_of, with_token},
+    through::store_of,
+    unique,
+};
 use pravega_sdk_server::EmbeddedServer;
 use pravega_sdk_types::ScopedStream;
-use pravega_sdk_wire_protocol::{WireCommand, codes::TokenFailure, value::Value};
-use uuid::Uuid;
+use pravega_sdk_wire_protocol::{WireCommand, codes::TokenFailure};
 
 use super::{
     answers::{Answers, Known, Names},
@@ -61,11 +64,7 @@ struct Row {
 
 /// Every command that has a token, and those that may cross from one stream to another.
 fn rows() -> Vec<Row> {
-    let has_token = |name: &&str| {
-        let fields = WireCommand::field_names(name).unwrap();
-        fields.iter().any(|(field, _)| field == "delegationToken")
-    };
-    let plain = WireCommand::NAMES.iter().copied().filter(has_token).map(|command| Row {
+    let plain = with_token().map(|command| Row {
         name: command.to_owned(),
         command,
         of: STREAM,
@@ -88,38 +87,6 @@ fn rows() -> Vec<Row> {
             more("CreateTableSegment", "of a table", TABLE, TABLE),
         ])
         .collect()
-}
-
-/// Builds a command. Fields that may be left out are.
-fn command(name: &str, segment: &str, other: &str, token: &str) -> WireCommand {
-    let value = |field: &str| match field {
-        "segment" | "segmentName" | "source" | "parentSegment" | "targetSegmentId" => {
-            Value::Text(segment.to_owned())
-        }
-        "target" => Value::Text(other.to_owned()),
-        "sourceSegmentIds" => Value::List(vec![Value::Text(other.to_owned())]),
-        "delegationToken" => Value::Text(token.to_owned()),
-        "writerId" | "attributeId" => Value::Uuid(Uuid::from_u128(7)),
-        "requestId" => Value::Long(8),
-        // A refusal has it in place of the id.
-        "offset" => Value::Long(9),
-        "truncationOffset" | "fromPosition" | "newValue" | "expectedValue" => Value::Long(0),
-        "scaleType" | "targetRate" | "containerId" => Value::Int(0),
-        "suggestedLength" | "suggestedKeyCount" | "suggestedEntryCount" => Value::Int(10),
-        "mustBeEmpty" => Value::Bool(false),
-        "keys" | "tableEntries" => Value::List(Vec::new()),
-        "args" => Value::Record(Vec::new()),
-        "data" => Value::Bytes(Bytes::from_static(b"12345678")),
-        "event" => Value::Record(vec![("data".to_owned(), Value::Bytes(Bytes::new()))]),
-        "lastEventNumber" | "eventNumber" | "expectedOffset" => Value::Long(1),
-        "sizeOfWholeEvents" | "length" => Value::Int(0),
-        "numEvents" => Value::Int(1),
-        other => panic!("{name} has a field {other}, which has no value here"),
-    };
-    let fields = WireCommand::field_names(name).unwrap().into_iter();
-    let needed = fields.filter(|(field, has_default)| !has_default || field == "requestId");
-    let fields = needed.map(|(field, _)| (field.clone(), value(&field))).collect();
-    WireCommand::from_fields(name, fields).unwrap()
 }
 
 /// The tokens of a client, by what they are, for commands about [`STREAM`].
@@ -155,8 +122,6 @@ async fn tokens(scope: &str, clients: &Clients) -> Vec<(&'static str, Tokens)> {
     ]
 }
 
-/// Commands about containers, which the port of administration has.
-const ADMINISTRATION: [&str; 2] = ["FlushToStorage", "ListStorageChunks"];
 const TRANSIENT: &str = "CreateTransientSegment";
 /// Tokens that allow nothing on [`STREAM`] and have not expired.
 const WRONG: &[&str] = &[
@@ -211,7 +176,7 @@ const KNOWN: &[Known<Answer>] = &[
         NO_CHECK,
     ),
     Known {
-        requests: Names::AllBut(&[TRANSIENT, ADMINISTRATION[0], ADMINISTRATION[1]]),
+        requests: Names::AllBut(&[TRANSIENT, OF_ADMINISTRATION[0], OF_ADMINISTRATION[1]]),
         clients: Names::Only(&["of another key"]),
         there: CHECK_FAILED,
         here: EXPIRED,
@@ -294,7 +259,7 @@ async fn both_segment_stores_accept_the_same_tokens() {
             let mut segment =
                 |stream: &str| format!("{scope}/{stream}/{}.#epoch.0", numbers.next().unwrap());
             let (segment, other) = (segment(of), segment(other));
-            let command = |token: &str| command(of_name, &segment, &other, token);
+            let command = |token: &str| command_of(of_name, &segment, &other, token);
             let (theirs, ours) = tokio::join!(
                 ask(&mut there, command(&token.there), FAR),
                 ask(&mut here, command(&token.here), FAR)
@@ -327,7 +292,7 @@ async fn without_a_set_up_neither_segment_store_appends() {
     let (clients, scope) = (Clients::start().await, unique("access"));
     let (mut there, mut here) = clients.stores(&scope).await;
     for name in WITHOUT_TOKEN {
-        let command = command(name, "", "", "");
+        let command = command_of(name, "", "", "");
         let (theirs, ours) =
             tokio::join!(ask(&mut there, command.clone(), QUIET), ask(&mut here, command, QUIET));
         assert_eq!(ours, theirs, "{name}");
