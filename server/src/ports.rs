@@ -225,7 +225,8 @@ impl Seat {
 
     /// Notes that the client is no stranger: it has shown that it may do something.
     pub(crate) fn admit(&self) {
-        if !self.activity.is_admitted.swap(true, Ordering::Relaxed) {
+        if !self.activity.is_admitted.load(Ordering::Relaxed) {
+            self.activity.is_admitted.store(true, Ordering::Relaxed);
             self.touch();
         }
     }

@@ -163,9 +163,8 @@ pub(super) fn next_begins(file_len: u64) -> u64 {
 
 /// The zeros of the next file, once a file is filled up to an offset.
 fn share_of_next(at: u64, file_len: u64) -> u64 {
-    let filled = u128::from(at.saturating_sub(next_begins(file_len)));
-    let until = u128::from(file_len / 8 * (NEXT_IS_READY - NEXT_BEGINS)).max(1);
-    u64::try_from(u128::from(file_len) * filled / until).unwrap_or(u64::MAX).min(file_len)
+    let filled = at.saturating_sub(next_begins(file_len));
+    (filled.saturating_mul(8) / (NEXT_IS_READY - NEXT_BEGINS)).min(file_len)
 }
 
 #[cfg(test)]

@@ -185,7 +185,7 @@ impl Disk for Files {
     }
 
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        drop(self.opened().forget(name));
+        self.opened().forget(name);
         let file = Arc::new(self.folder.create_file(name)?);
         file.write_all_at(bytes, 0)?;
         file.sync_all()?;
@@ -212,13 +212,9 @@ impl Disk for Files {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.folder.rename(from, to)?;
         let mut open = self.opened();
-        let (replaced, renamed) = (open.forget(to), open.forget(from));
-        if let Some(file) = renamed {
+        open.forget(to);
+        if let Some(file) = open.forget(from) {
             open.files.insert(to.to_owned(), file);
-        }
-        drop(open);
-        if let Some(replaced) = replaced {
-            free(replaced);
         }
         Ok(())
     }
