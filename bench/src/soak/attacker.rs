@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    net::Ipv4Addr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -11,13 +12,21 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use pravega_sdk_proto::controller_service_client::ControllerServiceClient;
-use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
+use tokio::{
+    io::AsyncReadExt as _,
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
 use tonic::transport::{Channel, Endpoint};
 
 /// How long a client waits for one answer.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
 /// The longest answer of the controller that a client takes.
 const LONGEST_ANSWER: usize = 256 << 20;
+/// The send buffer of a connection, in bytes. On the loopback interface a call that sends also does
+/// the receiver's part, and a kernel without preemption does not interrupt it: with the system's
+/// buffers of megabytes, a client that floods has a core for milliseconds, whatever its priority.
+const SEND_BUFFER: u32 = 256 << 10;
 
 /// The ports of the server, all on 127.0.0.1.
 #[derive(Debug, Clone, Copy)]
@@ -164,7 +173,9 @@ impl Attacker {
     /// Connects to a port.
     pub(super) async fn connect(&self, port: u16) -> Result<TcpStream> {
         self.attempt();
-        let connecting = TcpStream::connect(("127.0.0.1", port));
+        let socket = TcpSocket::new_v4()?;
+        socket.set_send_buffer_size(SEND_BUFFER)?;
+        let connecting = socket.connect((Ipv4Addr::LOCALHOST, port).into());
         let socket = timeout(ANSWER, connecting).await.context("no connection in time")?;
         Ok(socket.inspect_err(|_| self.refused())?)
     }
