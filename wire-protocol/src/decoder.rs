@@ -120,13 +120,23 @@ impl Decoder {
     /// the capacity for its other half is reserved in one step.
     #[must_use]
     pub fn room_needed(&self, received: &[u8]) -> usize {
+        self.room_needed_after(received, 0)
+    }
+
+    /// As [`Self::room_needed`], where the frame before had `before` bytes.
+    ///
+    /// The next frame may well be as long, so as much is reserved before it arrives: it is not
+    /// copied to a longer block again and again. A peer costs no more by it than it has sent before.
+    #[must_use]
+    pub fn room_needed_after(&self, received: &[u8], before: usize) -> usize {
         let missing = match self.peek(received) {
             Ok(Some(header)) => {
                 (FRAME_HEADER_LEN + header.payload_len).saturating_sub(received.len())
             }
-            _ => 0,
+            Ok(None) => before,
+            Err(_) => 0,
         };
-        missing.min(received.len()).max(Self::MIN_RESERVE)
+        missing.min(received.len().max(before)).max(Self::MIN_RESERVE)
     }
 }
 
@@ -186,6 +196,21 @@ mod tests {
         assert_eq!(Decoder::default().room_needed(&claim), Decoder::MIN_RESERVE);
         let half = frame(&segment_read(1 << 20));
         assert_eq!(Decoder::default().room_needed(&half[..1 << 19]), 1 << 19);
+    }
+
+    #[test]
+    fn after_a_long_frame_the_capacity_for_one_as_long_is_reserved_at_once_and_no_more() {
+        let (decoder, before) = (Decoder::default(), 1 << 18);
+        let long = frame(&segment_read(1 << 20));
+        assert_eq!(decoder.room_needed_after(&[], before), before);
+        assert_eq!(decoder.room_needed_after(&long[..5], before), before);
+        assert_eq!(decoder.room_needed_after(&long[..100], before), before);
+        assert_eq!(decoder.room_needed_after(&long[..1 << 19], before), 1 << 19);
+        let short = frame(&segment_read(1 << 16));
+        let missing = short.len() - 100;
+        assert_eq!(decoder.room_needed_after(&short[..100], before), missing);
+        assert_eq!(decoder.room_needed_after(&short[..100], 0), Decoder::MIN_RESERVE);
+        assert_eq!(decoder.room_needed_after(&[], 10), Decoder::MIN_RESERVE);
     }
 
     #[test]

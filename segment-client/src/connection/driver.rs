@@ -24,11 +24,16 @@ use super::{
 
 /// With less room than this the receive buffer grows before the next read.
 const MIN_ROOM: usize = 2 << 10;
+/// The most memory that is reserved because the frames before were long: the longest read, and what
+/// else its reply has.
+const MAX_RESERVED: usize = (1 << 20) + (4 << 10);
 
 pub(super) struct Driver {
     socket: Socket,
     shared: Arc<Shared>,
     received: BytesMut,
+    /// The length of the last frames: that of the last one, unless one shortly before it was longer.
+    usual_len: usize,
     /// What the task has taken and not written yet.
     frames: SendBuffer,
     commands: Vec<WireCommand>,
@@ -47,6 +52,7 @@ impl Driver {
             socket,
             shared,
             received,
+            usual_len: 0,
             frames: SendBuffer::new(),
             commands: Vec::new(),
             answers: Vec::new(),
@@ -150,7 +156,9 @@ impl Driver {
     fn make_room(&mut self) {
         let spare = self.received.capacity() - self.received.len();
         if spare < MIN_ROOM || !self.received.is_empty() {
-            self.received.reserve(Decoder::default().room_needed(&self.received));
+            let before = self.usual_len.min(MAX_RESERVED);
+            let needed = Decoder::default().room_needed_after(&self.received, before);
+            self.received.reserve(needed);
         }
     }
 
@@ -164,8 +172,12 @@ impl Driver {
     fn take_frames(&mut self) -> Result<(), ConnectionError> {
         let decoder = Decoder::default();
         let decoded = loop {
+            let len = self.received.len();
             match decoder.decode(&mut self.received) {
-                Ok(Some(command)) => self.commands.push(command),
+                Ok(Some(command)) => {
+                    self.usual_len = (len - self.received.len()).max(self.usual_len / 2);
+                    self.commands.push(command);
+                }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(self.ended(ErrorKind::Protocol, error)),
             }
