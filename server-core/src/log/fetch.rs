@@ -14,7 +14,7 @@ use std::{collections::VecDeque, fmt, ops::Range};
 use bytes::{Buf as _, Bytes};
 
 use super::{
-    frame::{FRAME_HEAD_LEN, FrameHead, LogRecord, read_record},
+    frame::{FRAME_HEAD_LEN, FrameHead, LogRecord, MAX_DATA, read_record},
     ids::{FileNumber, Salt, SegmentNumber},
     index::{Index, Run, RunFile},
     run::{Directory, Entry, find, read_block},
@@ -85,13 +85,23 @@ impl fmt::Debug for FetchStep {
     }
 }
 
+/// The most bytes of a log file that are read at once, unless one span has more: four of the longest
+/// records, which stay in the cache of a processor until they are checked and copied.
+const MAX_READ: u64 = 4 * (MAX_DATA as u64 + 1024);
+/// Spans of a segment that are no further apart in a file are read at once: another read would take
+/// longer than these bytes do.
+const MAX_GAP: u64 = 8 << 10;
+/// The most spans that are kept for the next fetches of a segment.
+const MAX_KNOWN: usize = 512;
+
 /// What the bytes of the last read are.
 #[derive(Debug)]
 enum Asked {
     Nothing,
     Directory,
     Block(Directory, VecDeque<Range<u64>>),
-    Records(Entry, Salt),
+    /// Spans of one file that follow each other in the segment and in the file.
+    Records(Vec<Entry>, Salt),
 }
 
 /// The reading of a range of a segment.
@@ -112,6 +122,10 @@ pub struct Fetch {
     /// The file of the last read.
     reads: Option<ReadFile>,
     output: VecDeque<Bytes>,
+    /// The damage of the records that were read last, if there is nothing before it.
+    damage: Option<FetchStep>,
+    /// The most bytes of a log file that are read at once, unless one span has more.
+    most: u64,
 }
 
 impl fmt::Debug for Fetch {
@@ -143,12 +157,44 @@ impl Fetch {
             gone: None,
             reads: None,
             output: VecDeque::new(),
+            damage: None,
+            most: MAX_READ,
         }
     }
 
-    /// Continues with the bytes of the last [`FetchStep::Read`].
+    /// The same with spans that an earlier fetch of the segment knew.
+    #[must_use]
+    pub fn knowing(mut self, known: Vec<Entry>) -> Self {
+        self.known = known;
+        self
+    }
+
+    /// The spans of the segment that were found in a run last.
+    #[must_use]
+    pub fn into_known(self) -> Vec<Entry> {
+        self.known
+    }
+
+    /// Continues with the bytes of the last [`FetchStep::Read`]. Those of records are checked now,
+    /// which needs no index: others may use it meanwhile.
     pub fn handle_read(&mut self, bytes: Bytes) {
-        self.input = Some(bytes);
+        match std::mem::replace(&mut self.asked, Asked::Nothing) {
+            Asked::Records(entries, salt) => {
+                self.damage = self.read_spans(&entries, salt, &bytes);
+            }
+            asked => (self.asked, self.input) = (asked, Some(bytes)),
+        }
+    }
+
+    /// Continues after the last [`FetchStep::Read`] has failed, if it can be made of fewer bytes: some
+    /// of them may be readable. Returns false if it cannot.
+    #[must_use]
+    pub fn handle_unreadable(&mut self) -> bool {
+        let has_several = matches!(&self.asked, Asked::Records(spans, _) if spans.len() > 1);
+        if has_several {
+            (self.asked, self.most) = (Asked::Nothing, 0);
+        }
+        has_several
     }
 
     /// Continues after the file of the last [`FetchStep::Read`] was not found.
@@ -161,6 +207,9 @@ impl Fetch {
         loop {
             if let Some(bytes) = self.output.pop_front() {
                 return FetchStep::Bytes(bytes);
+            }
+            if let Some(damage) = self.damage.take() {
+                return damage;
             }
             if let Some(file) = self.gone.take() {
                 let exists = match file {
@@ -179,7 +228,6 @@ impl Fetch {
                 (Asked::Block(directory, blocks), Some(bytes)) => {
                     self.read_block(directory, blocks, &bytes, index)
                 }
-                (Asked::Records(entry, salt), Some(bytes)) => self.read_records(entry, salt, bytes),
                 _ => self.search(index),
             };
             if let Some(step) = step {
@@ -202,11 +250,7 @@ impl Fetch {
         if self.offset >= self.end {
             return Some(FetchStep::Done);
         }
-        if let Some(entry) = index.find(self.segment, self.offset) {
-            return self.ask_records(entry, index);
-        }
-        let exists = |file| index.salt(file).is_some();
-        if let Some(entry) = find(&self.known, self.segment, self.offset, exists) {
+        if let Some(entry) = self.find(self.offset, index) {
             return self.ask_records(entry, index);
         }
         let searched = self.run.map(|(run, _)| run);
@@ -217,6 +261,13 @@ impl Fetch {
         self.run = Some((run, content));
         self.asked = Asked::Directory;
         Some(FetchStep::Read { file: ReadFile::Run(run), range: content.footer.directory_place() })
+    }
+
+    /// The span with a byte of the segment, if it is in memory or was read from a run.
+    fn find(&self, offset: u64, index: &Index) -> Option<Entry> {
+        let exists = |file| index.salt(file).is_some();
+        let in_memory = index.find(self.segment, offset);
+        in_memory.or_else(|| find(&self.known, self.segment, offset, exists))
     }
 
     fn read_directory(&mut self, bytes: &[u8]) -> Option<FetchStep> {
@@ -260,26 +311,52 @@ impl Fetch {
         let exists = |file| index.salt(file).is_some();
         let entry = find(&entries, self.segment, self.offset, exists)?;
         // Each of them is searched for the next bytes: no more than may have some.
-        let (segment, wanted) = (self.segment, self.offset..self.end);
-        let may_follow = |entry: &Entry| {
-            entry.segment == segment && entry.from < wanted.end && wanted.start < entry.to
-        };
-        self.known = entries.into_iter().filter(may_follow).collect();
+        let (segment, offset) = (self.segment, self.offset);
+        let may_follow = |entry: &Entry| entry.segment == segment && offset < entry.to;
+        self.known = entries.into_iter().filter(may_follow).take(MAX_KNOWN).collect();
         self.ask_records(entry, index)
     }
 
+    /// Asks for the records of a span, and of those after it that lie near it in the same file.
     fn ask_records(&mut self, entry: Entry, index: &Index) -> Option<FetchStep> {
         let Some(salt) = index.salt(entry.file) else {
             return Some(FetchStep::Missing { offset: self.offset });
         };
-        self.asked = Asked::Records(entry, salt);
-        Some(FetchStep::Read { file: ReadFile::Log(entry.file), range: entry.at..entry.end })
+        let (file, start) = (entry.file, entry.at);
+        let (mut last, mut entries) = (entry, vec![entry]);
+        while last.to < self.end
+            && let Some(next) = self.find(last.to, index)
+            && (next.file, next.from) == (file, last.to)
+            && (last.end..=last.end.saturating_add(MAX_GAP)).contains(&next.at)
+            && (last.end..=start.saturating_add(self.most)).contains(&next.end)
+        {
+            last = next;
+            entries.push(next);
+        }
+        self.asked = Asked::Records(entries, salt);
+        Some(FetchStep::Read { file: ReadFile::Log(file), range: start..last.end })
+    }
+
+    /// Takes the segment's bytes from the records of spans, of which the first begins with `bytes`.
+    fn read_spans(&mut self, entries: &[Entry], salt: Salt, bytes: &Bytes) -> Option<FetchStep> {
+        let start = entries.first()?.at;
+        for entry in entries {
+            let place =
+                |at: u64| usize::try_from(at - start).unwrap_or(usize::MAX).min(bytes.len());
+            let part = bytes.slice(place(entry.at)..place(entry.end));
+            if let Some(damaged) = self.read_records(*entry, salt, part) {
+                // What is before it comes first. Then its span is read again, and has nothing more.
+                return Some(damaged).filter(|_| self.output.is_empty());
+            }
+        }
+        None
     }
 
     /// Takes the segment's bytes from the records of a span, each of which is checked.
     fn read_records(&mut self, entry: Entry, salt: Salt, mut bytes: Bytes) -> Option<FetchStep> {
         let (file, mut at) = (ReadFile::Log(entry.file), entry.at);
         let wanted = self.end.min(entry.to);
+        self.run = None;
         while self.offset < wanted {
             if FrameHead::decode(&bytes, salt, at).is_some() {
                 bytes.advance(FRAME_HEAD_LEN);
@@ -297,7 +374,6 @@ impl Fetch {
                 self.take(offset, &data, wanted);
             }
         }
-        self.run = None;
         None
     }
 

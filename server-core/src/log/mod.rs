@@ -22,6 +22,7 @@
 //! checkpoint  the bytes of one, and reading it
 //! index       where the bytes of segments are: spans of the newest files, and runs
 //! fetch       a range of a segment in, reads of files and checked bytes out
+//! known       where the bytes of the next fetches are, by those before
 //! prefetch    what the system should read from files before it is asked for
 //! keeper      which files are needed, and what a checkpoint must name
 //! compaction  what is still read of files of which most is not, to a new file
@@ -57,6 +58,7 @@ mod head;
 mod ids;
 mod index;
 mod keeper;
+mod known;
 mod mark;
 mod own_head;
 mod prefetch;
@@ -102,6 +104,7 @@ pub use self::{
     ids::{FileNumber, FolderId, Place, Salt, SegmentNumber, SpanPlace},
     index::{Index, IndexWork, Run, RunFile},
     keeper::Keeper,
+    known::KnownSpans,
     mark::{MARK_LEN, MARK_NAME, Mark, MarkSlot},
     prefetch::Prefetch,
     problem::{Problem, What},

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use pravega_sdk_server_core::{
-    log::{Fetch, FetchStep, Prefetch, ReadFile, SegmentNumber},
+    log::{Fetch, FetchStep, KnownSpans, Prefetch, ReadFile, SegmentNumber},
     store,
 };
 
@@ -27,8 +27,8 @@ use crate::locks::lock;
 
 /// The number of threads.
 const THREADS: usize = 2;
-/// The most bytes of a file that are read at once because those before them were.
-const READ_LEN: u64 = 256 << 10;
+/// The memory that is taken for the bytes of a read before there are any, at most.
+const FIRST_LEN: u64 = 256 << 10;
 
 /// What is done with the bytes.
 pub(crate) type Done = Box<dyn FnOnce(Result<Bytes, ReadFailure>) + Send>;
@@ -127,15 +127,18 @@ impl Readers {
         queue: &ReadQueue,
         owner: &Arc<dyn Owner>,
     ) -> io::Result<Self> {
-        let prefetch = Arc::new(Mutex::new(Prefetch::default()));
+        let shared = Arc::new(Shared::default());
         let start = |number: usize| {
-            let (disk, kept, prefetch) =
-                (Arc::clone(disk), Arc::clone(kept), Arc::clone(&prefetch));
+            let (disk, kept, shared) = (Arc::clone(disk), Arc::clone(kept), Arc::clone(&shared));
             let (queue, owner) = (queue.clone(), Arc::clone(owner));
             std::thread::Builder::new().name(format!("pravega-read-{number}")).spawn(move || {
-                let reader = Reader { disk: &*disk, kept: &kept, prefetch: &prefetch };
+                let reader = Reader { disk: &*disk, kept: &kept, shared: &shared };
                 while let Some(Job { parts, then }) = queue.next() {
-                    let read = reader.read_parts(parts);
+                    let len = parts.iter().map(|(_, part)| part.end.saturating_sub(part.start));
+                    let len = usize::try_from(len.fold(0, u64::saturating_add).min(FIRST_LEN));
+                    let mut bytes = BytesMut::with_capacity(len.unwrap_or_default());
+                    let read = reader.read_parts(parts, &mut |part| bytes.extend_from_slice(part));
+                    let read = read.map(|()| bytes.freeze());
                     match then {
                         Then::Fetched(fetch) => owner.fetched(&fetch, read),
                         Then::Done(done) => done(read),
@@ -156,86 +159,79 @@ impl Readers {
     }
 }
 
+/// What all threads know of the reads.
+#[derive(Debug, Default)]
+struct Shared {
+    prefetch: Mutex<Prefetch>,
+    known: Mutex<KnownSpans>,
+}
+
 /// What a thread reads with.
 struct Reader<'a> {
     disk: &'a dyn Disk,
     kept: &'a Kept,
-    prefetch: &'a Mutex<Prefetch>,
-}
-
-/// Bytes of a file, of which the next read may want more.
-struct Buffer {
-    file: ReadFile,
-    at: u64,
-    bytes: Bytes,
-}
-
-impl Buffer {
-    fn end(&self) -> u64 {
-        self.at + self.bytes.len() as u64
-    }
-
-    fn get(&self, file: ReadFile, range: &Range<u64>) -> Option<Bytes> {
-        if self.file != file || range.start < self.at || range.end > self.end() {
-            return None;
-        }
-        let place = |at: u64| usize::try_from(at - self.at).ok();
-        Some(self.bytes.slice(place(range.start)?..place(range.end)?))
-    }
-
-    /// How much is read of a file from an offset on, where `left` bytes of a segment are wanted:
-    /// more than asked for, if the bytes before it were read just now.
-    fn ahead(&self, file: ReadFile, at: u64, left: u64) -> u64 {
-        let goes_on = self.file == file && (self.at..=self.end()).contains(&at);
-        if goes_on { (2 * self.bytes.len() as u64).min(2 * left).min(READ_LEN) } else { 0 }
-    }
+    shared: &'a Shared,
 }
 
 impl Reader<'_> {
-    /// The first bytes of ranges that follow each other: those before the first that cannot be
-    /// read, or the reason if there are none.
-    fn read_parts(&self, parts: Vec<SegmentRange>) -> Result<Bytes, ReadFailure> {
-        let mut all = BytesMut::new();
+    /// Hands over the first bytes of ranges that follow each other: those before the first that
+    /// cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// The reason if there are none.
+    fn read_parts(
+        &self,
+        parts: Vec<SegmentRange>,
+        put: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), ReadFailure> {
+        let mut is_first = true;
         for (segment, range) in parts {
             let len = range.end.saturating_sub(range.start);
-            match self.read(segment, range) {
-                Ok(bytes) if all.is_empty() && bytes.len() as u64 >= len => all = bytes,
-                Ok(bytes) => {
-                    all.extend_from_slice(&bytes);
-                    if (bytes.len() as u64) < len {
-                        break;
-                    }
-                }
-                Err(failure) if all.is_empty() => return Err(failure),
+            match self.read(segment, range, put) {
+                Ok(read) if read < len => break,
+                Ok(_) => {}
+                Err(failure) if is_first => return Err(failure),
                 // The next read begins at the failure, and reports it.
                 Err(_) => break,
             }
+            is_first = false;
         }
-        Ok(all.freeze())
+        Ok(())
     }
 
-    /// The first bytes of a range of a segment: those before the first that cannot be read, or the
-    /// reason if there are none.
-    fn read(&self, segment: SegmentNumber, range: Range<u64>) -> Result<BytesMut, ReadFailure> {
-        let len = range.end.saturating_sub(range.start);
-        let mut fetch = Fetch::new(segment, range.start, range.end);
-        let most = usize::try_from(len.min(READ_LEN)).unwrap_or_default();
-        let (mut out, mut buffer) = (BytesMut::with_capacity(most), None);
+    /// Hands over the first bytes of a range of a segment, those before the first that cannot be
+    /// read, and returns how many there are.
+    ///
+    /// # Errors
+    ///
+    /// The reason if there are none.
+    fn read(
+        &self,
+        segment: SegmentNumber,
+        range: Range<u64>,
+        put: &mut dyn FnMut(&[u8]),
+    ) -> Result<u64, ReadFailure> {
+        let known = lock(&self.shared.known).of(segment, range.start);
+        let mut fetch = Fetch::new(segment, range.start, range.end).knowing(known);
+        let mut read = 0;
         let failure = loop {
             let step = fetch.poll(self.kept.keeper().index());
             match step {
-                FetchStep::Read { file, range } => {
-                    let left = len.saturating_sub(out.len() as u64);
-                    match self.bytes_of(&mut buffer, file, range, left) {
-                        Ok(bytes) => fetch.handle_read(bytes),
-                        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                            fetch.handle_gone();
-                        }
-                        Err(error) => break ReadFailure::Disk { file: file.name(), error },
-                    }
+                FetchStep::Read { file, range } => match self.bytes_of(file, range) {
+                    Ok(bytes) => fetch.handle_read(bytes),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => fetch.handle_gone(),
+                    Err(_) if fetch.handle_unreadable() => {}
+                    Err(error) => break ReadFailure::Disk { file: file.name(), error },
+                },
+                FetchStep::Bytes(bytes) => {
+                    read += bytes.len() as u64;
+                    put(&bytes);
                 }
-                FetchStep::Bytes(bytes) => out.extend_from_slice(&bytes),
-                FetchStep::Done => return Ok(out),
+                FetchStep::Done => {
+                    lock(&self.shared.known).keep(segment, fetch.into_known());
+                    return Ok(read);
+                }
                 FetchStep::Missing { offset } => break ReadFailure::Missing(offset),
                 FetchStep::Damaged { file, at } => {
                     break ReadFailure::Damaged { file: file.name(), at };
@@ -243,30 +239,16 @@ impl Reader<'_> {
             }
         };
         // The next read begins at the failure, and reports it.
-        if out.is_empty() { Err(failure) } else { Ok(out) }
+        if read == 0 { Err(failure) } else { Ok(read) }
     }
 
-    fn bytes_of(
-        &self,
-        buffer: &mut Option<Buffer>,
-        file: ReadFile,
-        range: Range<u64>,
-        left: u64,
-    ) -> io::Result<Bytes> {
-        if let Some(bytes) = buffer.as_ref().and_then(|buffer| buffer.get(file, &range)) {
-            return Ok(bytes);
-        }
-        let (len, mut ahead) = (range.end.saturating_sub(range.start), 0);
+    fn bytes_of(&self, file: ReadFile, range: Range<u64>) -> io::Result<Bytes> {
         if let ReadFile::Log(number) = file {
-            ahead = buffer.as_ref().map_or(0, |buffer| buffer.ahead(file, range.start, left));
-            let next = lock(self.prefetch).follow(number, &range);
+            let next = lock(&self.shared.prefetch).follow(number, &range);
             if let Some(next) = next {
                 self.disk.will_read(&file.name(), next);
             }
         }
-        let bytes = self.disk.read_at(&file.name(), range.start, len.max(ahead))?;
-        let wanted = bytes.slice(..bytes.len().min(usize::try_from(len).unwrap_or(usize::MAX)));
-        *buffer = Some(Buffer { file, at: range.start, bytes });
-        Ok(wanted)
+        self.disk.read_at(&file.name(), range.start, range.end.saturating_sub(range.start))
     }
 }

@@ -6,8 +6,8 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 
 use super::super::{
     DamagedRun, Directory, Entry, FOOTER_LEN, Fetch, FetchStep, FileHead, FileKind, FileNumber,
-    FolderId, Footer, FrameBuilder, Freed, FreedStep, Index, IndexWork, LogRecord, Merge, Place,
-    ReadFile, Run, RunBuilder, RunFile, Salt, SegmentNumber, read_block,
+    FolderId, Footer, FrameBuilder, Freed, FreedStep, Index, IndexWork, KnownSpans, LogRecord,
+    Merge, Place, ReadFile, Run, RunBuilder, RunFile, Salt, SegmentNumber, read_block,
 };
 use crate::record::Sequence;
 
@@ -223,6 +223,149 @@ fn a_file_that_is_not_there_is_named() {
         }
         written.files.insert(file, content);
     }
+}
+
+/// Segments whose records are one after the other in the only file, which has a run.
+fn in_turns(appends: u64, len: usize, segments: u64) -> Files {
+    let mut written = Files::new();
+    written.begin(1);
+    let mut random = fastrand::Rng::with_seed(6);
+    for _ in 0..appends {
+        let mut data = || -> Vec<u8> { (0..len).map(|_| random.u8(..)).collect() };
+        let all: Vec<_> = (0..segments).map(|segment| (segment, data())).collect();
+        written.write(1, &all);
+    }
+    written.begin(2);
+    written.work();
+    written
+}
+
+#[test]
+fn what_lies_together_in_a_file_is_read_at_once_and_nothing_twice() {
+    for (appends, len, segments, most) in
+        // An append in several records, and appends between those of others.
+        [(3, 1 << 20, 2, 4 * 3 + 3 + 2), (40, 20_000, 1, 6), (200, 2000, 3, 12)]
+    {
+        let written = in_turns(appends, len, segments);
+        let content = written.segments[&SegmentNumber(0)].clone();
+        let mut fetch = Fetch::new(SegmentNumber(0), 0, content.len() as u64);
+        let (mut found, mut reads, mut last) = (Vec::new(), 0, 0);
+        loop {
+            match fetch.poll(&written.index) {
+                FetchStep::Read { file, range } => {
+                    if let ReadFile::Log(_) = file {
+                        assert!(last <= range.start, "{range:?} is read after {last}");
+                        assert!(range.end - range.start <= 300_000, "{range:?} is long");
+                        last = range.end;
+                    }
+                    reads += 1;
+                    let range = range.start as usize..range.end as usize;
+                    let bytes = &written.files[&file][range];
+                    fetch.handle_read(Bytes::copy_from_slice(bytes));
+                }
+                FetchStep::Bytes(bytes) => found.extend_from_slice(&bytes),
+                FetchStep::Done => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(found == content);
+        assert!(reads <= most, "{reads} reads of {appends} appends of {len} bytes");
+    }
+}
+
+#[test]
+fn the_bytes_before_damage_come_first_and_what_lies_between_spans_does_not_matter() {
+    let mut written = in_turns(12, 20_000, 1);
+    let content = written.segments[&SegmentNumber(0)].clone();
+    let middle = content.len() as u64 / 2;
+    let entries = written.entries(RunFile::of(FileNumber(1)));
+    let damaged = *entries.iter().find(|entry| middle < entry.to).unwrap();
+    let flip = |written: &mut Files, at: u64| {
+        written.files.get_mut(&ReadFile::Log(FileNumber(1))).unwrap()[at as usize] ^= 1;
+    };
+    // In the head of the next frame.
+    flip(&mut written, damaged.end + 5);
+    assert!(written.fetch(0, 0, content.len() as u64).as_deref() == Ok(&content[..]));
+    flip(&mut written, damaged.end - 7);
+    let mut fetch = Fetch::new(SegmentNumber(0), 0, content.len() as u64);
+    let mut found = Vec::new();
+    let step = loop {
+        match fetch.poll(&written.index) {
+            FetchStep::Read { file, range } => {
+                let range = range.start as usize..range.end as usize;
+                fetch.handle_read(Bytes::copy_from_slice(&written.files[&file][range]));
+            }
+            FetchStep::Bytes(bytes) => found.extend_from_slice(&bytes),
+            step => break step,
+        }
+    };
+    assert!(found == content[..damaged.from as usize], "{} bytes", found.len());
+    let file = ReadFile::Log(FileNumber(1));
+    assert_eq!(step, FetchStep::Damaged { file, at: damaged.at });
+}
+
+#[test]
+fn bytes_that_can_be_read_are_read_though_those_after_them_cannot() {
+    let written = in_turns(12, 20_000, 1);
+    let content = written.segments[&SegmentNumber(0)].clone();
+    let middle = content.len() as u64 / 2;
+    let entries = written.entries(RunFile::of(FileNumber(1)));
+    let bad = *entries.iter().find(|entry| middle < entry.to).unwrap();
+    let mut fetch = Fetch::new(SegmentNumber(0), 0, content.len() as u64);
+    let mut found = Vec::new();
+    let failed = loop {
+        match fetch.poll(&written.index) {
+            FetchStep::Read { file: ReadFile::Log(_), range } if range.contains(&bad.at) => {
+                if !fetch.handle_unreadable() {
+                    break range;
+                }
+            }
+            FetchStep::Read { file, range } => {
+                let range = range.start as usize..range.end as usize;
+                fetch.handle_read(Bytes::copy_from_slice(&written.files[&file][range]));
+            }
+            FetchStep::Bytes(bytes) => found.extend_from_slice(&bytes),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(found == content[..bad.from as usize], "{} bytes", found.len());
+    assert_eq!(failed, bad.at..bad.end);
+}
+
+#[test]
+fn a_fetch_that_knows_the_spans_of_another_one_searches_no_run() {
+    let mut written = in_turns(60, 20_000, 2);
+    let (segment, len) = (SegmentNumber(1), 100_000);
+    let content = written.segments[&segment].clone();
+    let mut known = KnownSpans::default();
+    let (mut runs, mut found) = (0, Vec::new());
+    while found.len() < content.len() {
+        let from = found.len() as u64;
+        let fetch = Fetch::new(segment, from, (from + len).min(content.len() as u64));
+        let mut fetch = fetch.knowing(known.of(segment, from));
+        loop {
+            match fetch.poll(&written.index) {
+                FetchStep::Read { file, range } => {
+                    runs += usize::from(matches!(file, ReadFile::Run(_)));
+                    let range = range.start as usize..range.end as usize;
+                    fetch.handle_read(Bytes::copy_from_slice(&written.files[&file][range]));
+                }
+                FetchStep::Bytes(bytes) => found.extend_from_slice(&bytes),
+                FetchStep::Done => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        known.keep(segment, fetch.into_known());
+    }
+    assert!(found == content);
+    assert!(runs <= 2, "{runs} reads of runs");
+    // What is known of a file that is gone is searched for again.
+    written.files.remove(&ReadFile::Log(FileNumber(1)));
+    written.index.remove_file(FileNumber(1));
+    let last = content.len() as u64 - 1;
+    assert_eq!(known.of(segment, last).len(), 1);
+    let mut fetch = Fetch::new(segment, last, last + 1).knowing(known.of(segment, last));
+    assert_eq!(fetch.poll(&written.index), FetchStep::Missing { offset: last });
 }
 
 #[test]
