@@ -9,13 +9,12 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use pravega_sdk_server_core::{
     Restoring,
     log::{Contents, Event, KEEPING_NAME, NotTaken, Place, PlacedRecord, Slice, StateEntry},
     machine::Machine,
     record::{Durability, Sequence},
-    store::{Fetch, Unreadable},
+    store::{Fetch, Gathered, Unreadable},
 };
 use tokio::sync::watch;
 
@@ -307,12 +306,12 @@ impl Owner for ServerState {
         })
     }
 
-    fn fetched(&self, fetch: &Fetch, read: Result<Bytes, ReadFailure>) {
+    fn fetched(&self, fetch: &Fetch, read: Result<Gathered, ReadFailure>) {
         if let Err(failure) = &read {
             self.log_failure(failure);
         }
         self.run(|machine, _| match read {
-            Ok(bytes) => machine.store.fetched(fetch, &bytes),
+            Ok(bytes) => machine.store.fetched(fetch, bytes),
             Err(failure) => {
                 let why = failure.to_string();
                 let why = match failure {

@@ -12,7 +12,10 @@ use std::{collections::VecDeque, fmt, mem};
 
 use bytes::Bytes;
 
-use super::spares::{PIECE_LEN, Spares};
+use super::{
+    gathered::Gathered,
+    spares::{PIECE_LEN, Spares},
+};
 use crate::record::Sequence;
 
 /// Reads of at most this many bytes are copied: a share would keep the whole piece alive, even
@@ -331,7 +334,7 @@ impl SegmentBytes {
 
     /// Fills the first gap that some bytes from an offset on belong in: those that were evicted.
     /// Others are left out.
-    pub(super) fn fill(&mut self, at: u64, bytes: &Bytes, spares: &Spares) {
+    pub(super) fn fill(&mut self, at: u64, bytes: Gathered, spares: &Spares) {
         let mut from = at.max(self.start);
         let mut index = self.full.partition_point(|piece| piece.end <= from);
         while let Some(piece) = self.full.get(index)
@@ -340,29 +343,33 @@ impl SegmentBytes {
             (from, index) = (piece.end, index + 1);
         }
         let gap = self.full.get(index).map_or(self.tail_at, Piece::start);
-        let end = at.saturating_add(bytes.len() as u64).min(gap);
-        if from >= end {
-            return;
-        }
-        let part = bytes.get((from - at) as usize..(end - at) as usize).unwrap_or_default();
-        // Of the usual length, as a reply keeps a whole piece alive.
-        for part in part.chunks(PIECE_LEN) {
-            let held = part.len() as u64;
-            from += held;
-            // Exactly the memory that counts, whatever the bytes are a part of.
-            let bytes = match part.len() {
-                PIECE_LEN => {
-                    let mut buffer = spares.take();
-                    buffer.extend_from_slice(part);
-                    spares.piece(buffer)
+        let end = at.saturating_add(bytes.len()).min(gap);
+        let mut start = at;
+        for buffer in bytes.into_buffers() {
+            let after = start.saturating_add(buffer.len() as u64);
+            let part = start.max(from)..after.min(end);
+            // Exactly the memory that counts, whatever the bytes are a part of. A buffer that has
+            // no others is not copied, as clients wait meanwhile.
+            let is_whole = part == (start..after) && buffer.len() == buffer.capacity();
+            let bytes = match is_whole {
+                true => spares.piece(buffer),
+                false => {
+                    let places = part.start.saturating_sub(start)..part.end.saturating_sub(start);
+                    let part = buffer.get(places.start as usize..places.end as usize);
+                    let copied = Bytes::copy_from_slice(part.unwrap_or_default());
+                    drop(spares.piece(buffer));
+                    copied
                 }
-                _ => Bytes::copy_from_slice(part),
             };
-            let changed = Sequence::default();
-            self.full.insert(index, Piece { end: from, bytes, held, changed, is_used: true });
-            (self.full_held, index) = (self.full_held + held, index + 1);
+            start = after;
+            if !bytes.is_empty() {
+                let held = bytes.len() as u64;
+                let (end, changed) = (part.end, Sequence::default());
+                self.full.insert(index, Piece { end, bytes, held, changed, is_used: true });
+                (self.full_held, index) = (self.full_held + held, index + 1);
+                self.filled_to = end;
+            }
         }
-        self.filled_to = end;
     }
 
     /// Returns true if the bytes before an offset were filled in last: the segment is read in
@@ -436,6 +443,13 @@ mod tests {
         bytes.append(data, changed, &Spares::default());
     }
 
+    /// Fills in bytes that were fetched from an offset on, of which more were asked for.
+    fn fill(bytes: &mut SegmentBytes, at: u64, data: &[u8], more: u64) {
+        let mut gathered = Gathered::new(data.len() as u64 + more, Spares::default());
+        gathered.push(data);
+        bytes.fill(at, gathered, &Spares::default());
+    }
+
     fn all(bytes: &SegmentBytes) -> Vec<u8> {
         bytes.pieces().flat_map(Vec::from).collect()
     }
@@ -445,7 +459,7 @@ mod tests {
         let len = 3 * PIECE_LEN + 10;
         let content: Vec<u8> = (0..len).map(|at| (at / 7) as u8).collect();
         let mut bytes = SegmentBytes::evicted(0, len as u64);
-        bytes.fill(0, &content.clone().into(), &Spares::default());
+        fill(&mut bytes, 0, &content, 0);
         assert_eq!(bytes.held(), len as u64);
         let mut found = Vec::new();
         while found.len() < len {
@@ -562,7 +576,7 @@ mod tests {
                     // As a file may have it: with bytes before and after.
                     let from = at.saturating_sub(100) as usize;
                     let part = &model[from..model.len().min(from + 100 + most)];
-                    bytes.fill(from as u64, &Bytes::copy_from_slice(part), &Spares::default());
+                    fill(bytes, from as u64, part, at % 2 * 1000);
                     assert!(matches!(bytes.read(at, 1), Found::Bytes(_)), "{at}");
                 }
             }

@@ -19,6 +19,7 @@ use pravega_sdk_wire_protocol::{WireCommand, codes::FailureCode, commands::Error
 use super::{
     bytes::Found,
     fetches::Fetch,
+    gathered::Gathered,
     residents::Residence,
     segment::Content,
     state::Store,
@@ -91,6 +92,7 @@ impl Store {
     pub fn take_fetches(&mut self) -> Vec<Fetch> {
         let mut fetches = self.fetches.take_new();
         for fetch in &mut fetches {
+            fetch.spares = self.spares.clone();
             if let Some(found) = self.segments.get(&fetch.segment) {
                 // What was truncated meanwhile is in no record.
                 fetch.from = fetch.from.max(found.start());
@@ -127,7 +129,7 @@ impl Store {
     }
 
     /// Fills in bytes that were fetched, and answers the reads that waited for them.
-    pub fn fetched(&mut self, fetch: &Fetch, bytes: &Bytes) {
+    pub fn fetched(&mut self, fetch: &Fetch, bytes: Gathered) {
         if bytes.is_empty() {
             self.lost(fetch, Unreadable::Damaged("its bytes are in no file"));
             return;

@@ -8,7 +8,12 @@ use std::{
 
 use bytestring::ByteString;
 
-use super::{segment::Segment, spares::PIECE_LEN, waiting::WaitingRead};
+use super::{
+    gathered::Gathered,
+    segment::Segment,
+    spares::{PIECE_LEN, Spares},
+    waiting::WaitingRead,
+};
 use crate::{ids::ConnectionId, log::SegmentNumber};
 
 /// The bytes that are fetched at once, if a segment is read in order.
@@ -29,6 +34,16 @@ pub struct Fetch {
     /// The segments in whose records of the log the bytes are, and the ranges there, in order.
     /// They are those of the moment at which the fetch was taken: a later merge moves no byte.
     pub parts: Vec<(SegmentNumber, Range<u64>)>,
+    /// The buffers of the segments.
+    pub(super) spares: Spares,
+}
+
+impl Fetch {
+    /// Where its first bytes are put, before the store has them.
+    #[must_use]
+    pub fn gather(&self) -> Gathered {
+        Gathered::new(self.to.saturating_sub(self.from), self.spares.clone())
+    }
 }
 
 /// The fetches of all segments that have not ended.
@@ -60,8 +75,8 @@ impl Fetches {
         self.last += 1;
         let (id, from, connection) = (self.last, read.offset, read.connection);
         under_way.push(UnderWay { id, from, to, reads: vec![read] });
-        let (segment, parts) = (name.clone(), Vec::new());
-        self.new.push_back(Fetch { id, connection, segment, from, to, parts });
+        let (segment, parts, spares) = (name.clone(), Vec::new(), Spares::default());
+        self.new.push_back(Fetch { id, connection, segment, from, to, parts, spares });
     }
 
     /// Continues with ids that no fetch of others had.

@@ -15,6 +15,7 @@
 //!    │
 //! apply  wake                       what a record does, and which waiting reads it answers
 //! evict  fetches                    what leaves memory, and reads that wait until it is back
+//! gathered                          bytes on their way back into memory
 //! spares                            buffers of what left memory, for what comes next
 //! snapshot                          the records that restore all segments
 //!    │
@@ -34,6 +35,7 @@ mod discarded;
 mod encoded;
 mod evict;
 mod fetches;
+mod gathered;
 mod growth;
 mod logged;
 mod many;
@@ -64,6 +66,7 @@ pub use self::{
     discarded::Discarded,
     evict::{Look, Unreadable},
     fetches::Fetch,
+    gathered::Gathered,
     planned::{MergeTarget, Merging, SegmentKind},
     refusal::{Closed, Refusal},
     requests::{AppendRequest, MemoryLimit, Progress, SegmentPolicy, Step},

@@ -7,7 +7,7 @@
 //! to piece is allocated once.
 
 use std::{
-    mem,
+    fmt, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -26,11 +26,28 @@ pub(super) struct Spares {
     kept: Arc<Mutex<Kept>>,
 }
 
-#[derive(Debug, Default)]
+impl PartialEq for Spares {
+    /// Returns true if they are the same buffers.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.kept, &other.kept)
+    }
+}
+
+impl Eq for Spares {}
+
+#[derive(Default)]
 struct Kept {
     buffers: Vec<Vec<u8>>,
     /// The most buffers that are kept.
     most: usize,
+}
+
+impl fmt::Debug for Kept {
+    /// Shows numbers, not bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (buffers, most) = (self.buffers.len(), self.most);
+        f.debug_struct("Kept").field("buffers", &buffers).field("most", &most).finish()
+    }
 }
 
 /// The buffer of a piece, which is kept when the last part of the piece is gone.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use pravega_sdk_server_core::{
     log::{NotTaken, SegmentNumber, Slice, StateEntry},
     record::Sequence,
-    store::Fetch,
+    store::{Fetch, Gathered},
 };
 
 /// The number of times that batches were refused: what was decided before a refusal does not hold
@@ -74,7 +74,7 @@ pub(crate) trait Owner: Send + Sync {
     fn names(&self, ranges: &[SegmentRange]) -> Vec<(String, Range<u64>)>;
 
     /// Takes the first bytes of what was fetched, or the reason why there are none.
-    fn fetched(&self, fetch: &Fetch, read: Result<Bytes, ReadFailure>);
+    fn fetched(&self, fetch: &Fetch, read: Result<Gathered, ReadFailure>);
 
     /// Calls `submit` with the number of the next batch, while no other batch gets one. The number
     /// is used up if the batch is taken.

@@ -134,14 +134,22 @@ impl Readers {
             std::thread::Builder::new().name(format!("pravega-read-{number}")).spawn(move || {
                 let reader = Reader { disk: &*disk, kept: &kept, shared: &shared };
                 while let Some(Job { parts, then }) = queue.next() {
-                    let len = parts.iter().map(|(_, part)| part.end.saturating_sub(part.start));
-                    let len = usize::try_from(len.fold(0, u64::saturating_add).min(FIRST_LEN));
-                    let mut bytes = BytesMut::with_capacity(len.unwrap_or_default());
-                    let read = reader.read_parts(parts, &mut |part| bytes.extend_from_slice(part));
-                    let read = read.map(|()| bytes.freeze());
                     match then {
-                        Then::Fetched(fetch) => owner.fetched(&fetch, read),
-                        Then::Done(done) => done(read),
+                        Then::Fetched(fetch) => {
+                            let mut bytes = fetch.gather();
+                            let read = reader.read_parts(parts, &mut |part| bytes.push(part));
+                            owner.fetched(&fetch, read.map(|()| bytes));
+                        }
+                        Then::Done(done) => {
+                            let len =
+                                parts.iter().map(|(_, part)| part.end.saturating_sub(part.start));
+                            let len =
+                                usize::try_from(len.fold(0, u64::saturating_add).min(FIRST_LEN));
+                            let mut bytes = BytesMut::with_capacity(len.unwrap_or_default());
+                            let read =
+                                reader.read_parts(parts, &mut |part| bytes.extend_from_slice(part));
+                            done(read.map(|()| bytes.freeze()));
+                        }
                     }
                 }
             })

@@ -5,6 +5,7 @@ mod slow;
 
 use std::io::ErrorKind;
 
+use bytes::Bytes;
 use pravega_sdk_server_core::{
     ids::Moment,
     store::{Info, Look, Refusal},
@@ -333,7 +334,9 @@ async fn what_the_old_machine_has_fetched_is_not_of_a_segment_of_the_new_one() {
     server.change(append("new")).await.unwrap();
     let _fetch = fetch(&server);
     server.state.with_machine(|machine| {
-        machine.store.fetched(&slow, &Bytes::from_static(b"old"));
+        let mut old = slow.gather();
+        old.push(b"old");
+        machine.store.fetched(&slow, old);
         let woken = machine.store.take_woken();
         assert!(woken.is_empty(), "{woken:?}");
     });

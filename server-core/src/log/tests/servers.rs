@@ -136,10 +136,10 @@ fn read(
             Err(refusal) => panic!("{segment} at {offset}: {refusal:?}"),
         }
         for fetch in machine.store.take_fetches() {
-            let mut bytes = BytesMut::new();
+            let mut bytes = fetch.gather();
             for (number, range) in &fetch.parts {
                 match kept.fetch(*number, range.clone()) {
-                    Ok(part) => bytes.extend_from_slice(&part),
+                    Ok(part) => bytes.push(&part),
                     Err(why) => {
                         machine.store.lost(&fetch, Unreadable::Now("it is not found"));
                         machine.store.take_woken();
@@ -147,8 +147,8 @@ fn read(
                     }
                 }
             }
-            assert_eq!(bytes.len() as u64, fetch.to - fetch.from, "{segment} at {offset}");
-            machine.store.fetched(&fetch, &bytes.freeze());
+            assert_eq!(bytes.len(), fetch.to - fetch.from, "{segment} at {offset}");
+            machine.store.fetched(&fetch, bytes);
         }
         assert_eq!(machine.store.take_woken().len(), 1, "the read is answered");
     }

@@ -46,6 +46,13 @@ fn fetch(machine: &mut Machine, from: u64, to: u64) -> Fetch {
     fetch
 }
 
+/// Hands over the first bytes of a fetch.
+fn fetched(machine: &mut Machine, fetch: &Fetch, bytes: &[u8]) {
+    let mut gathered = fetch.gather();
+    gathered.push(bytes);
+    machine.store.fetched(fetch, gathered);
+}
+
 fn data(text: &str, at_tail: bool, offset: u64) -> String {
     format!(
         "SegmentRead {{ segment: SEGMENT, offset: {offset}, at_tail: {at_tail}, \
@@ -67,7 +74,7 @@ fn reads_of_evicted_bytes_are_answered_by_one_fetch() {
     // What is appended meanwhile is in memory.
     machine.call(at(3)).1.append_internal(&SEGMENT.into(), "abc".into(), vec![]).unwrap();
     assert_eq!(read(&mut machine, 3, 10), [data("abc", true, 10)]);
-    machine.store.fetched(&fetch, &Bytes::from_static(b"456789"));
+    fetched(&mut machine, &fetch, b"456789");
     assert_eq!(woken(&mut machine), [(1, data("456789", false, 4)), (2, data("6789", false, 6))]);
     assert_eq!(read(&mut machine, 1, 5), [data("56789", false, 5)], "it is in memory now");
     assert_eq!(read(&mut machine, 1, 0), [""; 0]);
@@ -90,13 +97,13 @@ fn a_fetch_with_less_than_it_should_have_is_followed_by_another_one() {
     read(&mut machine, 1, 0);
     read(&mut machine, 2, 8);
     let first = fetch(&mut machine, 0, 10);
-    machine.store.fetched(&first, &Bytes::from_static(b"0123"));
+    fetched(&mut machine, &first, b"0123");
     assert_eq!(woken(&mut machine), [(1, data("0123", false, 0))]);
     let second = fetch(&mut machine, 8, 10);
-    machine.store.fetched(&second, &Bytes::from_static(b"89"));
+    fetched(&mut machine, &second, b"89");
     assert_eq!(woken(&mut machine), [(2, data("89", true, 8))]);
     // The same fetch again has no one that waits for it.
-    machine.store.fetched(&second, &Bytes::from_static(b"xx"));
+    fetched(&mut machine, &second, b"xx");
     assert_eq!(read(&mut machine, 1, 8), [data("89", true, 8)]);
 }
 
@@ -113,7 +120,7 @@ fn damage_fails_the_reads_that_wait_for_it_and_nothing_else() {
     // A read tries again; an empty answer is no bytes either.
     read(&mut machine, 1, 4);
     let lost = fetch(&mut machine, 4, 10);
-    machine.store.fetched(&lost, &Bytes::new());
+    fetched(&mut machine, &lost, b"");
     let reply = woken(&mut machine).remove(0).1;
     assert!(reply.contains("its bytes are in no file\", error_code: Damaged"), "{reply}");
     // A disk may answer the next time.
@@ -160,7 +167,7 @@ fn a_read_of_what_changes_while_it_is_fetched_is_answered_by_what_is_there_then(
         read(&mut machine, 1, 4);
         let fetch = fetch(&mut machine, 4, 10);
         happen(event, &mut machine.call(at(3)).1);
-        machine.store.fetched(&fetch, &Bytes::from_static(b"456789"));
+        fetched(&mut machine, &fetch, b"456789");
         let woken = woken(&mut machine);
         let [(1, found)] = &woken[..] else { panic!("{event}: {woken:?}") };
         assert!(found.contains(&reply), "{event}: {found}");
@@ -183,7 +190,7 @@ fn a_connection_that_closes_is_not_answered_and_another_read_joins_its_fetch() {
     machine.store.forget_reads(ConnectionId(1));
     read(&mut machine, 2, 4);
     let fetch = fetch(&mut machine, 4, 10);
-    machine.store.fetched(&fetch, &Bytes::from_static(b"456789"));
+    fetched(&mut machine, &fetch, b"456789");
     assert_eq!(woken(&mut machine), [(2, data("456789", true, 4))]);
 }
 
@@ -195,7 +202,7 @@ fn a_segment_that_is_read_in_order_is_fetched_ahead() {
     evict(&mut machine, ALL);
     assert_eq!(read(&mut machine, 1, 0), [""; 0]);
     let first = fetch(&mut machine, 0, 256 << 10);
-    machine.store.fetched(&first, &long[..256 << 10].to_vec().into());
+    fetched(&mut machine, &first, &long[..256 << 10]);
     assert_eq!(woken(&mut machine).len(), 1);
     assert_eq!(read(&mut machine, 1, 256 << 10), [""; 0]);
     fetch(&mut machine, 256 << 10, (256 << 10) + (1 << 20));
@@ -240,7 +247,7 @@ fn a_read_that_waits_for_what_is_merged_and_not_in_memory_waits_on_until_it_is()
     assert_eq!(woken(&mut machine), []);
     let fetch = fetch(&mut machine, 4, 10);
     assert_eq!(fetch.parts, [(SegmentNumber(1), 0..6)]);
-    machine.store.fetched(&fetch, &Bytes::from_static(b"456789"));
+    fetched(&mut machine, &fetch, b"456789");
     assert_eq!(woken(&mut machine), [(1, data("456789", true, 4))]);
 }
 
@@ -300,7 +307,7 @@ fn a_fetch_of_a_segment_with_many_short_parts_has_some_of_them() {
     // Those that it has are the first.
     let last = fetches.last().unwrap();
     assert_eq!(last.parts[..2], [(SegmentNumber(0), 0..4), (SegmentNumber(2), 0..1)]);
-    machine.store.fetched(last, &Bytes::from_static(b"0123x"));
+    fetched(&mut machine, last, b"0123x");
     assert_eq!(woken(&mut machine), [(1, data("0123x", false, 0))]);
 }
 
@@ -338,7 +345,7 @@ fn the_buffers_of_evicted_pieces_are_those_of_the_next_ones_whether_appended_or_
     assert_eq!(machine.store.spare_count(), 3, "an appended piece has the buffer of another");
     assert_eq!(read(&mut machine, 1, 0), [""; 0]);
     let [fetch] = <[Fetch; 1]>::try_from(machine.store.take_fetches()).unwrap();
-    machine.store.fetched(&fetch, &vec![7; PIECE].into());
+    fetched(&mut machine, &fetch, &vec![7; PIECE]);
     assert_eq!(machine.store.spare_count(), 2, "a fetched piece has the buffer of another");
     // The buffer of a piece that a reply still has is used again once that was sent.
     let Some(Look::Bytes(reply)) = machine.store.look(SEGMENT, 0, PIECE) else { panic!("evicted") };
@@ -402,8 +409,7 @@ fn an_append_takes_one_step_however_many_connections_catch_up_from_files() {
             assert!(fetch.to - fetch.from <= 1 << 20, "{} bytes", fetch.to - fetch.from);
             number += 1;
             append(&mut machine, number);
-            let bytes = long[fetch.from as usize..fetch.to as usize].to_vec();
-            machine.store.fetched(&fetch, &bytes.into());
+            fetched(&mut machine, &fetch, &long[fetch.from as usize..fetch.to as usize]);
             answered += machine.store.take_woken().len() as u64;
         }
     }

@@ -18,7 +18,7 @@ use std::{
 
 use pravega_sdk_server_core::{
     log::{NotTaken, Slice},
-    store::Fetch,
+    store::{Fetch, Gathered},
 };
 
 use super::*;
@@ -194,7 +194,7 @@ impl Owner for Model {
         .collect()
     }
 
-    fn fetched(&self, fetch: &Fetch, _: Result<Bytes, ReadFailure>) {
+    fn fetched(&self, fetch: &Fetch, _: Result<Gathered, ReadFailure>) {
         panic!("nothing is evicted: {fetch:?}");
     }
 
