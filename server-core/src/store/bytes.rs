@@ -38,8 +38,6 @@ pub(crate) struct SegmentBytes {
     /// Whether the last piece was read or appended to since it could have been evicted.
     tail_is_used: bool,
     start: u64,
-    /// The end of the bytes that were filled in last.
-    filled_to: u64,
 }
 
 /// A piece that no longer grows.
@@ -367,15 +365,15 @@ impl SegmentBytes {
                 let (end, changed) = (part.end, Sequence::default());
                 self.full.insert(index, Piece { end, bytes, held, changed, is_used: true });
                 (self.full_held, index) = (self.full_held + held, index + 1);
-                self.filled_to = end;
             }
         }
     }
 
-    /// Returns true if the bytes before an offset were filled in last: the segment is read in
-    /// order.
+    /// Returns true if the byte before an offset is in memory: most likely it was read just now, and
+    /// the segment is read in order.
     pub(super) fn is_read_in_order(&self, offset: u64) -> bool {
-        offset > self.start && self.filled_to == offset
+        let before = self.full.partition_point(|piece| piece.end < offset);
+        offset > self.start && self.full.get(before).is_some_and(|piece| piece.start() < offset)
     }
 
     /// All bytes, piece by piece, of a segment of which none were evicted.

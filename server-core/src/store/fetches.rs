@@ -64,14 +64,19 @@ struct UnderWay {
 }
 
 impl Fetches {
-    /// Adds a read of bytes that were evicted up to an offset.
-    pub(super) fn add(&mut self, name: &ByteString, read: WaitingRead, to: u64) {
+    /// Adds a read of bytes of a segment that were evicted up to an offset.
+    pub(super) fn add(&mut self, name: &ByteString, segment: &Segment, read: WaitingRead, to: u64) {
         let under_way = self.under_way.entry(name.clone()).or_default();
         let has = |fetch: &&mut UnderWay| fetch.from <= read.offset && read.offset < fetch.to;
         if let Some(fetch) = under_way.iter_mut().find(has) {
             fetch.reads.push(read);
             return;
         }
+        let is_before = |fetch: &UnderWay| fetch.to == read.offset;
+        let is_in_order = segment.bytes().is_some_and(|bytes| bytes.is_read_in_order(read.offset))
+            || under_way.iter().any(is_before);
+        let len = if is_in_order { AHEAD } else { PIECE_LEN as u64 };
+        let to = to.min(read.offset.saturating_add(len));
         self.last += 1;
         let (id, from, connection) = (self.last, read.offset, read.connection);
         under_way.push(UnderWay { id, from, to, reads: vec![read] });
@@ -114,11 +119,4 @@ impl Fetches {
             fetch.reads.retain(|read| read.connection != connection);
         }
     }
-}
-
-/// The end of what is fetched for a read at an offset, if bytes up to another were evicted.
-pub(super) fn fetch_end(segment: &Segment, offset: u64, to: u64) -> u64 {
-    let in_order = segment.bytes().is_some_and(|bytes| bytes.is_read_in_order(offset));
-    let len = if in_order { AHEAD } else { PIECE_LEN as u64 };
-    to.min(offset.saturating_add(len))
 }

@@ -10,7 +10,7 @@ use pravega_sdk_wire_protocol::{
 
 use super::{
     bytes::Found,
-    fetches::{Fetches, fetch_end},
+    fetches::Fetches,
     refusal::{Refusal, Result},
     segment::{Content, Segment},
     state::Store,
@@ -86,7 +86,7 @@ impl Store {
                 Ok(Read::Data { data: Bytes::new(), at_tail, end_of_segment })
             }
             Some(Found::Evicted { to }) => {
-                self.fetches.add(&name, read, fetch_end(found, read.offset, to));
+                self.fetches.add(&name, found, read, to);
                 Ok(Read::Waits)
             }
             None if found.sealed => {
@@ -167,7 +167,7 @@ pub(super) fn wake(
             match segment.bytes().map(|bytes| bytes.read(offset, usize::MAX)) {
                 Some(Found::Bytes(found)) => (*from, *bytes) = (offset, found),
                 Some(Found::Evicted { to }) => {
-                    fetches.add(name, read, fetch_end(segment, offset, to));
+                    fetches.add(name, segment, read, to);
                     continue;
                 }
                 None => {}

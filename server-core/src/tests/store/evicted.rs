@@ -212,6 +212,43 @@ fn a_segment_that_is_read_in_order_is_fetched_ahead() {
 }
 
 #[test]
+fn a_client_that_asks_for_several_parts_at_once_reads_in_order() {
+    const PIECE: usize = 256 << 10;
+    let mut machine = machine_in("empty");
+    let long = vec![7; 16 * PIECE];
+    machine.call(at(3)).1.append_internal(&SEGMENT.into(), long.clone().into(), vec![]).unwrap();
+    evict(&mut machine, ALL);
+    let ask = |machine: &mut Machine, piece: usize| {
+        assert_eq!(read(machine, 1, (piece * PIECE) as i64), [""; 0]);
+    };
+    let fetch = |machine: &mut Machine, from: usize, to: usize| {
+        let fetch = fetch(machine, (from * PIECE) as u64, (to * PIECE) as u64);
+        let bytes = &long[from * PIECE..to * PIECE];
+        (fetch, bytes.to_vec())
+    };
+    let done = |machine: &mut Machine, (fetch, bytes): &(Fetch, Vec<u8>)| {
+        fetched(machine, fetch, bytes);
+        woken(machine);
+    };
+    ask(&mut machine, 0);
+    let first = fetch(&mut machine, 0, 1);
+    ask(&mut machine, 4);
+    let second = fetch(&mut machine, 4, 5);
+    // Each goes on after the other one was fetched.
+    done(&mut machine, &first);
+    done(&mut machine, &second);
+    ask(&mut machine, 1);
+    let third = fetch(&mut machine, 1, 4);
+    ask(&mut machine, 5);
+    let fourth = fetch(&mut machine, 5, 9);
+    // What is asked for before the bytes before it are there goes on, too.
+    ask(&mut machine, 9);
+    let fifth = fetch(&mut machine, 9, 13);
+    [fourth, fifth, third].iter().for_each(|fetch| done(&mut machine, fetch));
+    assert_eq!(machine.store.held(), machine.store.recount());
+}
+
+#[test]
 fn a_search_goes_round_all_segments_and_looks_at_a_part_of_them_each_time() {
     let mut machine = machine_in("absent");
     let mut step = machine.call(at(3)).1;
