@@ -7,7 +7,7 @@ use std::{
     num::NonZero,
     ops::Range,
     os::unix::fs::{FileExt as _, MetadataExt as _},
-    sync::{Arc, Mutex, MutexGuard, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, Weak},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -27,6 +27,42 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// How long a removed file waits for those that read it.
 const READERS: Duration = Duration::from_secs(1);
 
+/// How far the system must read ahead by itself, in bytes, so that it is not asked to.
+const FAR: u64 = 1 << 20;
+
+/// Whether the system is asked to read ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReadAhead {
+    /// It does so by itself: in large pages, which take less of the processor than those of 4 KiB
+    /// that it has for what it is asked for.
+    OfSystem,
+    Asked,
+}
+
+impl ReadAhead {
+    /// By the number of KiB that the system reads ahead, as a text of its own.
+    fn of(text: &str) -> Self {
+        match text.trim().parse::<u64>() {
+            Ok(kib) if kib.saturating_mul(1024) >= FAR => Self::OfSystem,
+            _ => Self::Asked,
+        }
+    }
+
+    /// That of the file system with a file.
+    #[cfg(target_os = "linux")]
+    fn of_file(file: &File) -> Self {
+        let Ok(device) = file.metadata().map(|it| it.dev()) else { return Self::Asked };
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        let text = std::fs::read_to_string(format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb"));
+        Self::of(&text.unwrap_or_default())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn of_file(_: &File) -> Self {
+        Self::of("")
+    }
+}
+
 /// Has the system read a range of a file, if it can be asked to.
 #[cfg(target_os = "linux")]
 fn advise(file: &File, start: u64, len: NonZero<u64>) {
@@ -43,6 +79,7 @@ pub(crate) struct Files {
     open: Mutex<Open>,
     /// The most files that are kept open.
     most: usize,
+    read_ahead: OnceLock<ReadAhead>,
 }
 
 #[derive(Debug, Default)]
@@ -131,7 +168,7 @@ fn free(file: Arc<File>) {
 impl Files {
     /// The files of a folder that belongs to this process.
     pub(crate) fn new(folder: ClaimedFolder) -> Self {
-        Self { folder, open: Mutex::default(), most: log_files() }
+        Self { folder, open: Mutex::default(), most: log_files(), read_ahead: OnceLock::new() }
     }
 
     fn opened(&self) -> MutexGuard<'_, Open> {
@@ -180,7 +217,9 @@ impl Disk for Files {
     fn will_read(&self, name: &str, range: Range<u64>) {
         let len = NonZero::new(range.end.saturating_sub(range.start));
         // A hint: a file that cannot be opened is noticed when it is read.
-        if let (Ok(file), Some(len)) = (self.file(name), len) {
+        if let (Ok(file), Some(len)) = (self.file(name), len)
+            && *self.read_ahead.get_or_init(|| ReadAhead::of_file(&file)) == ReadAhead::Asked
+        {
             advise(&file, range.start, len);
         }
     }
@@ -281,6 +320,16 @@ mod tests {
             }
         }
         assert!(files.opened().files.len() <= 3);
+    }
+
+    #[test]
+    fn the_system_is_asked_to_read_ahead_unless_it_does_so_far_by_itself() {
+        for text in ["128\n", "0", "1023", "", "far", "-1"] {
+            assert_eq!(ReadAhead::of(text), ReadAhead::Asked, "{text}");
+        }
+        for text in ["1024\n", "8192", "18446744073709551615"] {
+            assert_eq!(ReadAhead::of(text), ReadAhead::OfSystem, "{text}");
+        }
     }
 
     fn in_folder(folder: &Path, most: usize) -> Files {
