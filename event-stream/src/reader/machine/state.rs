@@ -423,7 +423,13 @@ impl StreamMachine {
         let end = self.ends.as_ref().and_then(|ends| ends.get(&id));
         let limit = end.and_then(|end| end.offset());
         let segment = Arc::new(ScopedSegment::new(&self.stream, id));
-        let reader = self.reads.open(Arc::clone(&segment), from, limit);
+        // Reading ends in segments that follow this one, which only do once it is sealed.
+        let is_followed = self.ends.is_some() && end.is_none();
+        let reader = if is_followed {
+            self.reads.open_sealed(Arc::clone(&segment), from)
+        } else {
+            self.reads.open(Arc::clone(&segment), from, limit)
+        };
         let (offset, unplaced) = match from {
             StartOffset::Known(offset) => (offset, None),
             StartOffset::Claimed(offset) => (offset, Some(offset.into())),

@@ -27,13 +27,16 @@ use super::{
     state::*,
 };
 
-/// A machine, and the segments of a stream as whole byte strings; every segment in here is sealed.
+/// A machine, and the segments of a stream as whole byte strings; they are sealed, unless they are
+/// said to be open.
 struct Rig {
     machine: StreamMachine,
     segments: BTreeMap<SegmentId, Vec<u8>>,
     successors: BTreeMap<SegmentId, Vec<Successor>>,
     /// Segments that the store no longer has.
     missing: BTreeSet<SegmentId>,
+    /// Segments that the store has open.
+    open: BTreeSet<SegmentId>,
     /// Segments in the order in which they were first read.
     begun: Vec<SegmentId>,
     /// The segments that take events, as the controller says.
@@ -128,7 +131,8 @@ impl Rig {
         );
         let (segments, successors) = stream();
         let (missing, begun, now) = (BTreeSet::new(), Vec::new(), Duration::ZERO);
-        Self { machine, segments, successors, missing, begun, current: Vec::new(), now }
+        let (open, current) = (BTreeSet::new(), Vec::new());
+        Self { machine, segments, successors, missing, open, begun, current, now }
     }
 
     /// Does everything that is asked for, as a store and a controller would.
@@ -204,7 +208,7 @@ impl Rig {
             segment: request.segment.clone(),
             offset: request.offset,
             at_tail: false,
-            end_of_segment: end == bytes.len(),
+            end_of_segment: end == bytes.len() && !self.open.contains(&segment.id()),
             data: bytes[from..end].to_vec().into(),
             request_id: 0,
         }
@@ -220,7 +224,7 @@ impl Rig {
             request_id: 0,
             segment_name: name.clone(),
             exists: true,
-            is_sealed: true,
+            is_sealed: !self.open.contains(&segment.id()),
             is_deleted: false,
             last_modified: 0,
             write_offset: self.segments[&segment.id()].len() as i64,
@@ -297,6 +301,25 @@ fn an_end_in_the_middle_of_the_stream_leaves_out_what_follows() {
     // -1 is the whole of a segment.
     let ends = [(id(0, 0), -1), (id(0, 1), -1)];
     assert_eq!(Rig::new(&[(id(0, 0), 0), (id(0, 1), 0)], Some(&ends)).rest().len(), 3);
+}
+
+#[test]
+fn a_segment_before_the_end_that_is_open_is_an_error_until_it_is_sealed() {
+    let (a, b, merged) = (id(0, 0), id(0, 1), id(1, 2));
+    let mut rig = Rig::new(&[(a, 0), (b, 0)], Some(&[(merged, 10)]));
+    rig.open.insert(a);
+    let mut first: Vec<String> = (0..3).map(|_| rig.next().unwrap()).collect();
+    first.sort();
+    assert_eq!(first, ["a1", "a2", "b1"]);
+    for times in 1..=2 {
+        assert_eq!(rig.next().as_deref(), Some("Unavailable"));
+        assert!(rig.now < Duration::from_secs(times * 62), "{:?}", rig.now);
+        let cut: Vec<(SegmentId, i64)> =
+            rig.machine.cut().into_iter().map(|(id, offset)| (id, offset.to_wire())).collect();
+        assert_eq!(cut, [(a, 20), (b, 10)]);
+    }
+    rig.open.clear();
+    assert_eq!(rig.rest(), ["m1"]);
 }
 
 #[test]

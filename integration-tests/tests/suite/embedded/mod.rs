@@ -5,6 +5,7 @@ mod access;
 mod backup;
 mod bounds;
 mod clock;
+mod contradiction;
 mod damage;
 mod deletion;
 pub(super) mod disk;

@@ -104,7 +104,7 @@ impl ReadMachine {
         }
         reader.probe = LengthProbe::Idle;
         match answer {
-            Ok(WireCommand::StreamSegmentInfo(info)) => self.take_info(id, question, &info),
+            Ok(WireCommand::StreamSegmentInfo(info)) => self.take_info(id, question, &info, now),
             other => {
                 reader.probe = question.again();
                 match other {
@@ -139,9 +139,7 @@ impl ReadMachine {
                 self.inspect(id);
             }
         } else if is_empty && Offset(reply.offset) < reader.known_len {
-            // The length says that there are some. Without an end to that, no reader would be told.
-            let cause = Misbehaviour("it has none of the bytes that it claims".to_owned()).into();
-            self.failed(id, LookupError { kind: ErrorKind::Unavailable, cause }, now);
+            self.none_of_known(id, now);
         } else if is_empty {
             // A segment without appends for a while, or a deleted one.
             reader.probe = LengthProbe::Needed;
@@ -150,9 +148,16 @@ impl ReadMachine {
         }
     }
 
+    /// A read of bytes below the known length was answered without one of them. That fails the
+    /// attempt: without an end to it, no reader would be told.
+    fn none_of_known(&mut self, id: ReaderId, now: Now) {
+        let cause = Misbehaviour("it has none of the bytes that it claims".to_owned()).into();
+        self.failed(id, LookupError { kind: ErrorKind::Unavailable, cause }, now);
+    }
+
     /// Replies to different requests come in any order, so the length is compared with what was
     /// known when it was asked for.
-    fn take_info(&mut self, id: ReaderId, asked: Question, info: &StreamSegmentInfo) {
+    fn take_info(&mut self, id: ReaderId, asked: Question, info: &StreamSegmentInfo, now: Now) {
         let Some(reader) = self.readers.get_mut(&id) else { return };
         let length = Offset(info.write_offset);
         match reader.start.take() {
@@ -191,6 +196,10 @@ impl ReadMachine {
         } else if reader.expected > reader.known_len {
             reader.probe = LengthProbe::Wanted;
             self.inspect(id);
+        } else if reader.lacks_end() {
+            let cause = Misbehaviour("it has the segment open, which others follow".to_owned());
+            let error = LookupError { kind: ErrorKind::Unavailable, cause: cause.into() };
+            self.failed(id, error, now);
         }
     }
 
@@ -198,9 +207,12 @@ impl ReadMachine {
     pub(super) fn refused(&mut self, id: ReaderId, refusal: &WireCommand, is_old: bool, now: Now) {
         let Some(reader) = self.readers.get_mut(&id) else { return };
         match refusal {
-            WireCommand::SegmentIsSealed(sealed) => {
-                reader.set_end(Offset(sealed.offset).max(reader.known_len));
+            WireCommand::SegmentIsSealed(sealed) if Offset(sealed.offset) < reader.known_len => {
+                if !is_old {
+                    self.none_of_known(id, now);
+                }
             }
+            WireCommand::SegmentIsSealed(sealed) => reader.set_end(Offset(sealed.offset)),
             WireCommand::SegmentIsTruncated(truncated) => {
                 let head = Offset(truncated.start_offset);
                 reader.head = reader.head.max(head);

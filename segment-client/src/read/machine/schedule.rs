@@ -144,6 +144,8 @@ impl ReadMachine {
             reader.is_queued = true;
             self.wants_read.push_back(id);
             self.may_schedule = true;
+        } else if reader.lacks_end() {
+            self.probe_again(id);
         } else if let Some(stretch) = reader.wants_at_tail(tail_len) {
             self.ask(id, stretch, ReadKind::Tail);
         }

@@ -39,6 +39,8 @@ pub(super) struct SegmentReader {
     pub(super) limit: Option<Offset>,
     /// The end of the sealed segment.
     pub(super) end: Option<Offset>,
+    /// The caller knows that the segment is sealed.
+    pub(super) is_sealed: bool,
     /// The first offset that was not truncated.
     pub(super) head: Offset,
     /// The minimum length the caller expects.
@@ -132,6 +134,7 @@ impl SegmentReader {
             known_len: offset,
             limit,
             end: None,
+            is_sealed: false,
             head: Offset(0),
             expected: Offset(0),
             start: Some(from).filter(|_| !is_known),
@@ -147,6 +150,13 @@ impl SegmentReader {
             is_ready: false,
             is_queued: false,
         }
+    }
+
+    /// A segment that the caller knows to be sealed. Its length is asked for first, as there is no
+    /// tail at which a read could wait.
+    pub(super) fn sealed(segment: Arc<ScopedSegment>, from: StartOffset) -> Self {
+        let reader = Self::new(segment, from, None);
+        Self { is_sealed: true, probe: LengthProbe::Needed, ..reader }
     }
 
     /// Names this segment in an error.
@@ -221,6 +231,12 @@ impl SegmentReader {
         }
         let rest = Stretch { offset: frontier, len: between(frontier, self.stop()) };
         Some(Stretch { len: rest.read_len(max_len) as u64, ..rest })
+    }
+
+    /// Returns true if nothing is left to read of a segment that must be sealed, and its end is not
+    /// known.
+    pub(super) fn lacks_end(&self) -> bool {
+        self.is_sealed && self.wants_at_tail(usize::MAX).is_some()
     }
 
     pub(super) fn can_deliver(&self) -> bool {

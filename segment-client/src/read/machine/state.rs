@@ -137,9 +137,18 @@ impl ReadMachine {
         from: StartOffset,
         limit: Option<Offset>,
     ) -> ReaderId {
+        self.begin(SegmentReader::new(segment, from, limit))
+    }
+
+    /// Begins to read a segment to its end, which must be sealed, as others follow it. A store that
+    /// has it open is reported as one that fails: nothing would ever end that.
+    pub fn open_sealed(&mut self, segment: Arc<ScopedSegment>, from: StartOffset) -> ReaderId {
+        self.begin(SegmentReader::sealed(segment, from))
+    }
+
+    fn begin(&mut self, reader: SegmentReader) -> ReaderId {
         let id = ReaderId(self.next_reader);
         self.next_reader += 1;
-        let reader = SegmentReader::new(segment, from, limit);
         self.readers.insert(id, reader);
         self.locate(id);
         self.update_queues(id);

@@ -29,6 +29,9 @@ enum Stage {
     Expecting,
     /// One read of 50 known bytes is in flight.
     Known,
+    /// The 50 known bytes of a segment that must be sealed were read, and its length is asked for
+    /// again, as it was open.
+    Unended,
     /// 10 bytes have arrived and a read at the tail is in flight.
     Arrived,
     /// The end of the sealed segment is ready for delivery.
@@ -171,7 +174,10 @@ impl Table {
             Probing | Known => StartOffset::Claimed(Offset(100)),
             _ => StartOffset::Known(Offset(100)),
         };
-        let reader = rig.machine.open(segment(0), start, None);
+        let reader = match stage {
+            Unended => rig.machine.open_sealed(segment(0), start),
+            _ => rig.machine.open(segment(0), start, None),
+        };
         let mut table = Self { rig, reader, read: 0, offset: 100, len: 0 };
         table.effects();
         let way: &[Event] = match stage {
@@ -180,6 +186,7 @@ impl Table {
             Probing | AtTail => &[Located],
             Expecting => &[Located, ExpectMore],
             Known => &[Located, Length],
+            Unended => &[Located, Length, DataFull, Take],
             Arrived => &[Located, DataAtTail],
             Ending => &[Located, SegmentSealed],
             Failing => &[Located, SegmentMissing],
@@ -208,6 +215,7 @@ impl Table {
         match reader.state {
             LocateState::Locating => Locating,
             LocateState::Waiting(_) => LocatingLater,
+            LocateState::At(_) if reader.is_sealed => Unended,
             LocateState::At(_) => match reader.probe {
                 LengthProbe::Needed | LengthProbe::InFlight(Question { is_needed: true, .. }) => {
                     Probing

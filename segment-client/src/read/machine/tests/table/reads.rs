@@ -233,7 +233,7 @@ fn what_is_missing_of_known_bytes_is_read_again() {
         on(ReadLost).to(LocatingLater),
         on(ReadRefused).to(Failing).delivers("failed Tls"),
         on(ReadInvalid).to(LocatingLater),
-        on(SegmentSealed).does("read 50 at 100"),
+        on(SegmentSealed).to(LocatingLater),
         on(SegmentTruncated).to(AtTail).delivers("truncated 100 to 120"),
         on(TruncatedWrongly).to(LocatingLater),
         on(SegmentMissing).to(Failing).delivers("missing"),
@@ -252,6 +252,48 @@ fn what_is_missing_of_known_bytes_is_read_again() {
         on(LengthMissing),
     ];
     check(Known, rows);
+}
+
+#[test]
+fn a_segment_that_must_be_sealed_has_no_read_at_its_tail_and_fails_while_it_is_open() {
+    let rows = [
+        on(Take),
+        on(Close).does("abandon").to(Closed),
+        on(ExpectMore),
+        on(TimerDue),
+        on(Located),
+        on(LocateFailed),
+        on(LocateRefused),
+        on(Renewed),
+        on(DataFull),
+        on(DataShort),
+        on(DataAtTail),
+        on(DataAtEnd),
+        on(DataEmpty),
+        on(DataElsewhere),
+        on(ReadTimeout),
+        on(ReadLost),
+        on(ReadRefused),
+        on(ReadInvalid),
+        on(SegmentSealed),
+        on(SegmentTruncated),
+        on(TruncatedWrongly),
+        on(SegmentMissing),
+        on(WrongStore),
+        on(TokenExpired),
+        on(TokenRefused),
+        on(Unsupported),
+        on(IllegalArgument),
+        on(Failure),
+        on(Damaged),
+        on(OtherReply),
+        on(Length).to(LocatingLater),
+        on(LengthSealed).to(Ending).delivers("end at 150"),
+        on(LengthShort).to(Failing).delivers("short 50"),
+        on(LengthLost).to(LocatingLater),
+        on(LengthMissing).to(Failing).delivers("missing"),
+    ];
+    check(Unended, rows);
 }
 
 #[test]
