@@ -102,6 +102,7 @@ impl ContextsFile {
             Err(error) => return Err(unreadable(&error)),
         };
         let metadata = file.metadata().map_err(|error| unreadable(&error))?;
+        check_owner(&self.path, &metadata)?;
         // With its whole capacity from the start, no part of a password is left behind by growth.
         let capacity = usize::try_from(metadata.len().min(MAX_LEN) + 1).unwrap_or(0);
         let mut text = Zeroizing::new(String::with_capacity(capacity));
@@ -121,9 +122,14 @@ impl ContextsFile {
     async fn lock(&self, path: &Path) -> Result<Option<fs::File>> {
         let mut name = path.as_os_str().to_owned();
         name.push(".lock");
-        let file = private(fs::OpenOptions::new().write(true).create(true).truncate(false))
+        // A pipe that another user has put there is not waited for if it is opened for both.
+        let mut options = fs::OpenOptions::new();
+        let file = private(options.read(true).write(true).create(true).truncate(false))
             .open(&name)
             .map_err(|error| self.unwritable(&error))?;
+        if file.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(self.unwritable(&format_args!("{} is not a file", name.display())));
+        }
         let deadline = Instant::now() + LOCKING;
         loop {
             match file.try_lock() {
@@ -187,6 +193,35 @@ fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut file = private(fs::OpenOptions::new().write(true).create_new(true)).open(path)?;
     file.write_all(text)?;
     file.sync_all()
+}
+
+/// Refuses a file, or a pipe, that is neither the user's nor the superuser's, as ssh does: it says
+/// where credentials go. Only the superuser can make a device.
+#[cfg(unix)]
+fn check_owner(path: &Path, metadata: &fs::Metadata) -> Result<()> {
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+    let kind = metadata.file_type();
+    let is_device = kind.is_char_device() || kind.is_block_device();
+    let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if is_device || is_trusted(owner, user) {
+        return Ok(());
+    }
+    let shown = path.display();
+    let text = format_args!("another user, {owner}, owns {shown}, and can change it");
+    let hint = format!("`chown {user} {shown}`, or set {VARIABLE} to a file of yours");
+    Err(Failure::of_kind(ErrorKind::Config, text).with_hint(hint))
+}
+
+/// Returns true if a user may rely on what an owner of a file writes to it.
+#[cfg(unix)]
+fn is_trusted(owner: u32, user: u32) -> bool {
+    const SUPERUSER: u32 = 0;
+    owner == user || owner == SUPERUSER
+}
+
+#[cfg(not(unix))]
+fn check_owner(_: &Path, _: &fs::Metadata) -> Result<()> {
+    Ok(())
 }
 
 /// Refuses a file that other users can change, as it says where credentials go; and one with a
@@ -343,6 +378,70 @@ mod tests {
             assert!(shown.contains("other users can read the password"), "{shown}");
             assert!(!shown.contains("canary"), "{shown}");
         }
+    }
+
+    #[test]
+    fn the_user_and_the_superuser_are_trusted_and_no_other_owner() {
+        for (owner, user, expected) in [
+            (7, 7, true),
+            (0, 7, true),
+            (0, 0, true),
+            (8, 7, false),
+            // The superuser can read every file, but not trust it.
+            (7, 0, false),
+        ] {
+            assert_eq!(is_trusted(owner, user), expected, "{owner} {user}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_or_a_pipe_of_another_user_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = file(folder.path().join("config.toml"));
+        add(&file, "one").await.unwrap();
+        // Only the superuser can give a file away.
+        if std::os::unix::fs::chown(file.path(), Some(7), None).is_err() {
+            return;
+        }
+        let error = file.load().unwrap_err();
+        assert!(error.to_string().contains("another user, 7, owns"), "{error}");
+        let text = fs::read(file.path()).unwrap();
+        add(&file, "two").await.unwrap_err();
+        assert_eq!(fs::read(file.path()).unwrap(), text);
+        // The owner comes before what is in it, and before its mode.
+        fs::write(file.path(), "x").unwrap();
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o666)).unwrap();
+        let error = file.load().unwrap_err();
+        assert!(error.to_string().contains("another user, 7, owns"), "{error}");
+        std::os::unix::fs::chown(file.path(), Some(0), None).unwrap();
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o600)).unwrap();
+        let error = file.load().unwrap_err();
+        assert!(error.to_string().contains("line 1"), "{error}");
+
+        let pipe = folder.path().join("pipe");
+        make_pipe(&pipe);
+        std::os::unix::fs::chown(&pipe, Some(7), None).unwrap();
+        let writer = {
+            let pipe = pipe.clone();
+            std::thread::spawn(move || fs::write(pipe, "version = 1\n").ok())
+        };
+        let error = ContextsFile { path: pipe }.load().unwrap_err();
+        assert!(error.to_string().contains("another user, 7, owns"), "{error}");
+        writer.join().unwrap();
+    }
+
+    fn make_pipe(path: &Path) {
+        let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600));
+        rustix::fs::mknodat(rustix::fs::CWD, path, fifo, mode, 0).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_pipe_in_place_of_the_lock_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        make_pipe(&folder.path().join("config.toml.lock"));
+        let error = add(&file(folder.path().join("config.toml")), "one").await.unwrap_err();
+        assert!(error.to_string().contains("config.toml.lock is not a file"), "{error}");
+        assert_eq!(names(folder.path()), ["config.toml.lock"]);
     }
 
     #[tokio::test]
