@@ -26,7 +26,11 @@ const MOST_KIB: u64 = (64 + 64) << 10;
 
 /// The port of the store of a server.
 pub(super) async fn store_port(process: &Process) -> u16 {
-    let factory = ClientFactory::connect(&process.url).await.unwrap();
+    store_port_of(&ClientFactory::connect(&process.url).await.unwrap()).await
+}
+
+/// The port of the store of the server that a client is for.
+pub(super) async fn store_port_of(factory: &ClientFactory) -> u16 {
     let segment = "any/stream/0.#epoch.0".parse().unwrap();
     factory.controller().segment_endpoint(&segment).await.unwrap().port()
 }
