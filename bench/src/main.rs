@@ -9,6 +9,7 @@ mod event_source;
 mod group_settle;
 mod histogram;
 mod raw_client;
+mod scope_deletion;
 mod scripted;
 mod servers;
 mod soak;
@@ -27,6 +28,7 @@ usage: raw-client [SECONDS]
        servers [NAME=URL]... [--embedded] [--durable] [--rounds N] [--seconds S] [--mib N]
                [--only PART_OF_A_CASE]
        server-size
+       scope-deletion [--streams N[,N]...]
        group-settle [--controller URI] [--readers N] [--segments N] [--delay SECONDS]
        soak [--minutes M] [--dir] [--memory BYTES] [--clients N] [--only PART_OF_A_KIND]
        elsewhere [--seconds S] [--gib N] [--warm-mib N] [--cold-mib N] [--data FOLDER]
@@ -56,6 +58,9 @@ fn main() -> Result<()> {
         ["ack-delay", ref options @ ..] => compare::ack_delay(&compare::Options::parse(options)?),
         ["servers", ref options @ ..] => servers::run(&servers::Options::parse(options)?),
         ["server-size"] => servers::size(),
+        ["scope-deletion", ref options @ ..] => {
+            scope_deletion::run(&scope_deletion::Options::parse(options)?)
+        }
         ["group-settle", ref options @ ..] => {
             group_settle::run(&group_settle::Options::parse(options)?)
         }
