@@ -32,7 +32,10 @@ mod restoring;
 mod state;
 pub mod store;
 
-pub use self::{restoring::Restoring, state::Touched};
+pub use self::{
+    restoring::Restoring,
+    state::{FreedRanges, Touched},
+};
 
 #[cfg(test)]
 mod tests;

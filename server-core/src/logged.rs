@@ -5,16 +5,14 @@
 //!              └─────take_touched──> keys ──slice──> values ──> checkpoint
 //! ```
 
-use std::ops::Range;
-
 use bytes::Bytes;
 
 use crate::{
     catalog::RestoreError,
-    log::{LogRecord, SegmentNumber, Slice, StateEntry},
+    log::{LogRecord, Slice, StateEntry},
     machine::Machine,
     record::{Record, Sequence},
-    state::{NextNumbers, StateKey, Touched, encode},
+    state::{FreedRanges, NextNumbers, StateKey, Touched, encode},
 };
 
 /// A slice has no more entries after this many bytes: other clients wait while it is made.
@@ -43,11 +41,25 @@ impl Machine {
 
     /// Takes the keys of the values that changed since they were taken last.
     pub fn take_touched(&mut self) -> Touched {
-        Touched { catalog: self.catalog.take_touched(), segments: self.store.take_touched() }
+        let (catalog, segments) = (self.catalog.take_touched(), self.store.take_touched());
+        let touched = Touched { catalog, segments };
+        self.keys_elsewhere = touched.held();
+        touched
+    }
+
+    /// Memory of the keys of the values that changed since they were taken last, in bytes.
+    #[must_use]
+    pub fn touched(&self) -> u64 {
+        self.catalog.touched().saturating_add(self.store.touched())
+    }
+
+    /// Notes the memory of keys that were taken and are still used, in bytes.
+    pub fn note_keys(&mut self, held: u64) {
+        self.keys_elsewhere = held;
     }
 
     /// Takes the ranges of segments that can be read no longer, since they were taken last.
-    pub fn take_freed(&mut self) -> Vec<(SegmentNumber, Range<u64>)> {
+    pub fn take_freed(&mut self) -> FreedRanges {
         self.store.take_freed()
     }
 

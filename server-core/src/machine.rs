@@ -1,15 +1,15 @@
 //! The machine: controller and segment stores of one server, and their periodic work.
 
-use std::collections::BTreeSet;
-
 use bytestring::ByteString;
 
 use crate::{
     access::{Access, Admission},
     catalog::{Catalog, Intervals, Place, RestoreError, RetentionRound, WatermarkRound},
     ids::Moment,
+    log::most_touched,
     placement::Placement,
     record::{Durability, Journal, Millis, Record, Sequence},
+    state::TouchedKeys,
     store::{Context, MemoryLimit, Progress, Reply, Step, Store},
 };
 
@@ -46,6 +46,10 @@ pub struct Machine {
     intervals: Intervals,
     last: LastRuns,
     steady: Option<Steady>,
+    /// The most memory of the keys of changed values, of segments and of the catalog each.
+    most_touched: u64,
+    /// Memory of the keys that the driver has for a checkpoint.
+    pub(crate) keys_elsewhere: u64,
     rounds: Rounds,
     turn: Turn,
 }
@@ -100,14 +104,28 @@ impl Machine {
             intervals,
             last: LastRuns::default(),
             steady: None,
+            most_touched: most_touched(memory_limit.0) / 2,
+            keys_elsewhere: 0,
             rounds: Rounds::default(),
             turn: Turn::default(),
         };
         if durability == Durability::Logged {
-            machine.store.begin_log();
-            machine.catalog.begin_log(0, BTreeSet::new());
+            machine.begin_log();
         }
         machine
+    }
+
+    fn begin_log(&mut self) {
+        self.store.begin_log(self.most_touched);
+        self.catalog.begin_log(0, TouchedKeys::within(self.most_touched));
+    }
+
+    /// Keeps keys of at most so much memory, of segments and of the catalog each. Nothing has
+    /// changed yet.
+    #[cfg(test)]
+    pub(crate) fn keep_touched(&mut self, most: u64) {
+        self.most_touched = most;
+        self.begin_log();
     }
 
     /// Applies a record of the journal that is read back.
@@ -148,6 +166,7 @@ impl Machine {
         client: Option<&'a Admission>,
         at: Moment,
     ) -> (&'a mut Catalog, Step<'a>) {
+        let held_by_keys = self.held_by_keys();
         let step = Step {
             client,
             store: &mut self.store,
@@ -156,6 +175,7 @@ impl Machine {
             placement: &self.placement,
             memory_limit: self.memory_limit,
             held_elsewhere: self.catalog.held(),
+            held_by_keys,
             progress: Progress::Finished,
             at,
         };
@@ -167,9 +187,21 @@ impl Machine {
         Context { step: self.call(at).1, replies }
     }
 
-    /// Approximate memory that segments and catalog use, in bytes: what the memory limit bounds.
+    /// Approximate memory that segments, the catalog and the keys of changed values use, in bytes:
+    /// what the memory limit bounds.
     pub fn held(&self) -> u64 {
-        self.store.held().saturating_add(self.catalog.held())
+        let keys = self.held_by_keys();
+        self.store.held().saturating_add(self.catalog.held()).saturating_add(keys)
+    }
+
+    /// Memory of the keys of values that changed and are in no checkpoint, in bytes.
+    fn held_by_keys(&self) -> u64 {
+        self.touched().saturating_add(self.keys_elsewhere)
+    }
+
+    /// The most memory of the keys of changed values, of segments and of the catalog each, in bytes.
+    pub(crate) fn most_touched(&self) -> u64 {
+        self.most_touched
     }
 
     /// Does the next slice of the work that calls and ticks have left: a millisecond or two.

@@ -28,7 +28,8 @@ impl Restoring {
     /// Nothing yet, for an empty machine that encodes its changes for a log.
     #[must_use]
     pub fn new(machine: Machine) -> Self {
-        let (segments, catalog) = (Folded::default(), FoldedCatalog::default());
+        let most = machine.most_touched();
+        let (segments, catalog) = (Folded::within(most), FoldedCatalog::within(most));
         Self { machine, segments, catalog, failures: Vec::new() }
     }
 
@@ -68,7 +69,7 @@ impl Restoring {
         }
         let leavings = segments.next.leavings;
         machine.store.unfold(segments);
-        let touched = std::mem::take(&mut catalog.touched);
+        let touched = catalog.touched.take();
         machine.catalog.end_log();
         catalog.unfold(&mut machine.catalog)?;
         machine.catalog.begin_log(leavings, touched);
@@ -86,7 +87,7 @@ impl Restoring {
         let Self { mut machine, segments, mut catalog, mut failures } = self;
         let leavings = segments.next.leavings;
         machine.store.unfold(segments);
-        let touched = std::mem::take(&mut catalog.touched);
+        let touched = catalog.touched.take();
         machine.catalog.end_log();
         failures.extend(catalog.unfold_salvaged(&mut machine.catalog));
         machine.catalog.begin_log(leavings, touched);

@@ -357,7 +357,8 @@ impl ServerBuilder {
         // For one file that is moved to, one that is written, the next one, runs and a checkpoint.
         let reserve = 3 * file_len + file_len / 2 + SPARE;
         let space = SpaceSettings { limit, reserve };
-        Configure { writer, checkpoints: CheckpointSettings::new(folder), space }
+        let checkpoints = CheckpointSettings::within(folder, self.memory_limit);
+        Configure { writer, checkpoints, space }
     }
 
     pub(crate) fn clock(&self) -> Clock {

@@ -27,7 +27,7 @@ use crate::{
     journal::OpenProblem,
     locks::lock,
     log::{
-        self, Changes, Disk, Epoch, Files, LogHandle, OpenedLog, Owner, ReadFailure, Replay,
+        self, Changes, Disk, Epoch, Files, Keys, LogHandle, OpenedLog, Owner, ReadFailure, Replay,
         RunningLog, SegmentRange, Sink,
     },
     state::ServerState,
@@ -270,9 +270,20 @@ impl Owner for ServerState {
     fn take_changes(&self) -> Changes {
         let (touched, freed, up_to, epoch) = self.with_machine(|machine| {
             let up_to = machine.journal.latest();
-            (machine.take_touched(), machine.take_freed(), up_to, self.epoch())
+            (machine.touched(), machine.take_freed(), up_to, self.epoch())
         });
-        Changes { touched: touched.into_keys().collect(), freed, up_to, epoch }
+        let freed_coverage = freed.coverage();
+        Changes { touched, freed: freed.into_ranges(), freed_coverage, up_to, epoch }
+    }
+
+    fn take_keys(&self) -> Keys {
+        let touched = self.with_machine(Machine::take_touched);
+        let coverage = touched.coverage();
+        Keys { keys: touched.into_keys().collect(), coverage }
+    }
+
+    fn note_keys(&self, held: u64) {
+        self.with_machine(|machine| machine.note_keys(held));
     }
 
     fn slice(&self, slice: &Slice) -> (Vec<StateEntry>, Sequence) {

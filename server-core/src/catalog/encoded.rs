@@ -1,18 +1,16 @@
 //! What a log needs of the catalog, besides what it is.
 
-use std::collections::BTreeSet;
-
 use crate::{
     log::LogRecord,
     record::Record,
-    state::{StateChange, StateKey, encode},
+    state::{StateChange, TouchedKeys, encode},
 };
 
 /// What a log needs of the catalog, besides what it is.
 #[derive(Debug, Default)]
 pub(super) struct CatalogLog {
     pub(super) pending: Vec<LogRecord>,
-    pub(super) touched: BTreeSet<StateKey>,
+    pub(super) touched: TouchedKeys,
     /// The number of streams and scopes that have left. The entries of a stream get other keys as
     /// it leaves, and the number tells which values were taken before that.
     pub(super) leavings: u64,

@@ -3,10 +3,7 @@
 //! Values are taken at different moments, so what is here is no catalog that ever was, until the
 //! last change is applied. A value that is newer than a change has later changes too, which follow.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Bound,
-};
+use std::{collections::BTreeMap, ops::Bound};
 
 use bytes::Bytes;
 
@@ -19,7 +16,7 @@ use super::{
 };
 use crate::{
     record::Record,
-    state::{StateKey, decode},
+    state::{StateKey, TouchedKeys, decode},
 };
 
 /// A value, and how many streams and scopes had left when it was taken.
@@ -34,10 +31,15 @@ struct Value {
 pub(crate) struct FoldedCatalog {
     entries: BTreeMap<EntryKey, Value>,
     /// The keys that changes have set since the checkpoint.
-    pub(crate) touched: BTreeSet<StateKey>,
+    pub(crate) touched: TouchedKeys,
 }
 
 impl FoldedCatalog {
+    /// No entries yet. Keys of at most so much memory are kept.
+    pub(crate) fn within(most_touched: u64) -> Self {
+        Self { touched: TouchedKeys::within(most_touched), ..Self::default() }
+    }
+
     /// Sets the value of an entry, or removes it.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Changes of the catalog for a log, and the present values of its entries for checkpoints.
 
-use std::{collections::BTreeSet, mem, ops::ControlFlow};
+use std::{mem, ops::ControlFlow};
 
 use bytes::Bytes;
 
@@ -16,12 +16,12 @@ use super::{
 use crate::{
     log::LogRecord,
     record::Record,
-    state::{StateKey, encode},
+    state::{StateKey, TouchedKeys, encode},
 };
 
 impl Catalog {
     /// Encodes changes for a log from now on, after some streams and scopes have left.
-    pub(crate) fn begin_log(&mut self, leavings: u64, touched: BTreeSet<StateKey>) {
+    pub(crate) fn begin_log(&mut self, leavings: u64, touched: TouchedKeys) {
         self.log = Some(Box::new(CatalogLog { pending: Vec::new(), touched, leavings }));
     }
 
@@ -36,8 +36,13 @@ impl Catalog {
     }
 
     /// Takes the keys of the values that changed since they were taken last.
-    pub(crate) fn take_touched(&mut self) -> BTreeSet<StateKey> {
-        self.log.as_mut().map(|log| mem::take(&mut log.touched)).unwrap_or_default()
+    pub(crate) fn take_touched(&mut self) -> TouchedKeys {
+        self.log.as_mut().map(|log| log.touched.take()).unwrap_or_default()
+    }
+
+    /// Memory of those keys, in bytes.
+    pub(crate) fn touched(&self) -> u64 {
+        self.log.as_ref().map_or(0, |log| log.touched.held())
     }
 
     /// Returns true if a change was not taken yet.

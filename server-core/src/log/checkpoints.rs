@@ -9,7 +9,8 @@
 //! A slice is short, so that the owner's lock is held for a moment only, and a driver may wait
 //! between any two steps. A checkpoint has what changed since the one before, until those together
 //! are longer than their base: then the next one has everything. One that fails is given up, and
-//! its changes are in the next.
+//! its changes are in the next. The keys of what changed take a small share of the memory at most:
+//! if there are more, the next checkpoint has everything, and needs none of them.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -40,13 +41,61 @@ pub struct CheckpointSettings {
     pub tail_records: u64,
     /// The most keys of a slice.
     pub slice: usize,
+    /// The memory of keys of changed values that makes the next one due, in bytes.
+    pub due_touched: u64,
+    /// The most memory of such keys, in bytes.
+    pub most_touched: u64,
 }
 
 impl CheckpointSettings {
     /// The usual configuration for a folder.
     #[must_use]
     pub fn new(folder: FolderId) -> Self {
-        Self { folder, tail_len: 64 << 20, tail_records: 250_000, slice: 500 }
+        Self::within(folder, u64::MAX)
+    }
+
+    /// The configuration for a folder of a server with a memory limit, in bytes.
+    #[must_use]
+    pub fn within(folder: FolderId, memory: u64) -> Self {
+        let most_touched = most_touched(memory);
+        Self {
+            folder,
+            tail_len: 64 << 20,
+            tail_records: 250_000,
+            slice: 500,
+            due_touched: most_touched / 4,
+            most_touched,
+        }
+    }
+}
+
+/// Memory of a key of a changed value besides its content, in bytes: its places in the sets and
+/// lists that it goes through.
+pub(crate) const KEY_HELD: u64 = 128;
+/// The part of the memory that the keys of changed values may take.
+const SHARE: u64 = 16;
+/// The most memory that they take in any case.
+const MOST_TOUCHED: u64 = 256 << 20;
+
+/// The most memory of keys of changed values with a memory limit, in bytes.
+pub(crate) fn most_touched(memory: u64) -> u64 {
+    (memory / SHARE).min(MOST_TOUCHED)
+}
+
+/// Whether a list is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Coverage {
+    /// Everything is listed.
+    #[default]
+    Complete,
+    /// There is more, which was too much to list.
+    Partial,
+}
+
+impl Coverage {
+    /// That of two lists together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        if self == Self::Partial { self } else { other }
     }
 }
 
@@ -171,17 +220,21 @@ struct Job {
     end: CheckpointEnd,
     /// The keys that are left, or the last key of a base.
     left: Left,
-    /// The keys of the slice that was asked for last.
-    asked: Vec<Bytes>,
-    /// The keys of a checkpoint with changes, for the next one if this one fails.
-    keys: BTreeSet<Bytes>,
+    /// The keys of what changed, in order: those of the checkpoint, and of the next one if this one
+    /// fails.
+    keys: Vec<Bytes>,
+    /// Whether these are all.
+    coverage: Coverage,
+    /// Memory of the keys.
+    held: u64,
     len: u64,
     step: Step,
     is_under_way: Progress,
 }
 
 enum Left {
-    Keys(BTreeSet<Bytes>),
+    /// The keys from this index on.
+    Keys(usize),
     After(Option<Bytes>),
     Nothing,
 }
@@ -200,6 +253,12 @@ pub struct Checkpoints {
     /// The number of the last checkpoint that was begun.
     number: u64,
     dirty: BTreeSet<Bytes>,
+    /// Whether these are all keys of changed values.
+    coverage: Coverage,
+    /// Memory of the keys.
+    held: u64,
+    /// Memory of the keys that the owner has.
+    touched_elsewhere: u64,
     tail_len: u64,
     tail_records: u64,
     job: Option<Job>,
@@ -230,6 +289,9 @@ impl Checkpoints {
             chain,
             number: chain.map_or(0, |chain| chain.newest.number),
             dirty: BTreeSet::new(),
+            coverage: Coverage::Complete,
+            held: 0,
+            touched_elsewhere: 0,
             tail_len: 0,
             tail_records: 0,
             job: None,
@@ -240,7 +302,34 @@ impl Checkpoints {
 
     /// Notes that the value of a key changes.
     pub fn touch(&mut self, key: Bytes) {
-        self.dirty.insert(key);
+        if self.coverage == Coverage::Partial || self.dirty.contains(&key) {
+            return;
+        }
+        let held = KEY_HELD.saturating_add(key.len() as u64);
+        if self.held.saturating_add(held) > self.settings.most_touched {
+            self.touch_all();
+        } else {
+            self.held += held;
+            self.dirty.insert(key);
+        }
+    }
+
+    /// Notes that any value may have changed: the next checkpoint has all of them.
+    pub fn touch_all(&mut self) {
+        self.coverage = Coverage::Partial;
+        self.dirty.clear();
+        self.held = 0;
+    }
+
+    /// Notes the memory of the keys of changed values that the owner has, in bytes.
+    pub fn note_touched(&mut self, held: u64) {
+        self.touched_elsewhere = held;
+    }
+
+    /// Memory of the keys of changed values, without those of the owner, in bytes.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.held.saturating_add(self.job.as_ref().map_or(0, |job| job.held))
     }
 
     /// Notes what a commit adds to the log.
@@ -268,6 +357,14 @@ impl Checkpoints {
         self.is_idle() && (self.tail_len >= tail_len || self.tail_records >= tail_records)
     }
 
+    /// Returns true if a checkpoint should begin because the keys of changed values take memory.
+    #[must_use]
+    pub fn is_pressed(&self) -> bool {
+        let held = self.held.saturating_add(self.touched_elsewhere);
+        self.is_idle()
+            && (held >= self.settings.due_touched.max(1) || self.coverage == Coverage::Partial)
+    }
+
     /// Begins a checkpoint whose state has every change up to a position: the end of a durable
     /// frame, or the start of a file. It needs the files up to there, and the runs of those before:
     /// bytes of segments are looked for from there on only.
@@ -284,26 +381,29 @@ impl Checkpoints {
         let number = self.number;
         let base = self.chain.filter(|chain| {
             let deltas = chain.newest.number - chain.newest.base;
-            chain.deltas_len < chain.base_len
+            self.coverage == Coverage::Complete
+                && chain.deltas_len < chain.base_len
                 && deltas < MAX_DELTAS
                 && chain.newest.number + 1 == number
         });
-        let keys = mem::take(&mut self.dirty);
+        let keys: Vec<Bytes> = mem::take(&mut self.dirty).into_iter().collect();
+        let (coverage, held) = (mem::take(&mut self.coverage), mem::take(&mut self.held));
         let (base, left) = match base {
-            Some(chain) => (chain.newest.base, Left::Keys(keys.clone())),
+            Some(chain) => (chain.newest.base, Left::Keys(0)),
             None => (number, Left::After(None)),
         };
         let (kind, folder, salt) = (FileKind::Checkpoint, self.settings.folder, Salt(random));
         let head = FileHead { kind, folder, number: FileNumber(number), salt };
-        (self.tail_len, self.tail_records) = (0, 0);
+        (self.tail_len, self.tail_records, self.touched_elsewhere) = (0, 0, 0);
         self.job = Some(Job {
             file: CheckpointFile { base, number },
             position,
             builder: Some(CheckpointBuilder::new(&head, position)),
             end: CheckpointEnd { up_to: position.sequence, files, runs },
             left,
-            asked: Vec::new(),
             keys,
+            coverage,
+            held,
             len: 0,
             step: Step::Slice,
             is_under_way: Progress::Ready,
@@ -319,7 +419,10 @@ impl Checkpoints {
 
     fn give_up(&mut self) {
         if let Some(job) = self.job.take() {
-            self.dirty.extend(job.keys);
+            match job.coverage {
+                Coverage::Complete => job.keys.into_iter().for_each(|key| self.touch(key)),
+                Coverage::Partial => self.touch_all(),
+            }
             self.removals.push_back(job.file.unfinished_name());
             // The next one has everything: it does not need this number.
             self.tail_len = self.tail_len.max(self.settings.tail_len);
@@ -359,11 +462,10 @@ impl Checkpoints {
                 builder.push(key, value.as_deref());
             }
         }
-        let unanswered = job.asked.drain(..).skip(entries.len());
         job.left = match mem::replace(&mut job.left, Left::Nothing) {
-            Left::Keys(mut keys) => {
-                keys.extend(unanswered);
-                if keys.is_empty() { Left::Nothing } else { Left::Keys(keys) }
+            Left::Keys(from) => {
+                let next = from.saturating_add(entries.len());
+                if next >= job.keys.len() { Left::Nothing } else { Left::Keys(next) }
             }
             Left::After(_) => match entries.last() {
                 Some((key, _)) => Left::After(Some(key.clone())),
@@ -436,13 +538,12 @@ impl Job {
         })
     }
 
-    fn slice(&mut self, limit: usize) -> Slice {
-        match &mut self.left {
+    fn slice(&self, limit: usize) -> Slice {
+        match &self.left {
             Left::After(key) => Slice::After(key.clone(), limit),
             Left::Nothing => Slice::Keys(Vec::new()),
-            Left::Keys(keys) => {
-                self.asked = std::iter::from_fn(|| keys.pop_first()).take(limit).collect();
-                Slice::Keys(self.asked.clone())
+            Left::Keys(from) => {
+                Slice::Keys(self.keys.iter().skip(*from).take(limit).cloned().collect())
             }
         }
     }

@@ -77,6 +77,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::checkpoints::{KEY_HELD, most_touched};
 pub use self::{
     ahead::{Extend, Extended},
     checkpoint::{
@@ -84,7 +85,8 @@ pub use self::{
         CheckpointStep, KnownFile, KnownRun, Position, StateEntry,
     },
     checkpoints::{
-        Chain, CheckpointEffect, CheckpointSettings, Checkpoints, Next as NextOfCheckpoint, Slice,
+        Chain, CheckpointEffect, CheckpointSettings, Checkpoints, Coverage,
+        Next as NextOfCheckpoint, Slice,
     },
     compaction::{Compaction, CompactionStep, GivenUp, Moved},
     copy::{CopiedFile, CopyStep, FileCopy},

@@ -83,6 +83,8 @@ const MOST_VICTIMS: usize = 8;
 pub struct Space {
     settings: SpaceSettings,
     files: BTreeMap<FileNumber, FileUse>,
+    /// Files whose bytes were freed, it is not known how many.
+    doubtful: BTreeSet<FileNumber>,
     /// Files that cannot be read.
     unreadable: BTreeSet<FileNumber>,
     /// The bytes of all files that are no log files.
@@ -95,8 +97,9 @@ impl Space {
     /// The space of a folder without log files.
     #[must_use]
     pub fn new(settings: SpaceSettings) -> Self {
-        let (files, unreadable) = (BTreeMap::new(), BTreeSet::new());
-        Self { settings, files, unreadable, others: 0, told: Pressure::Low }
+        let (files, others, told) = (BTreeMap::new(), 0, Pressure::Low);
+        let (doubtful, unreadable) = (BTreeSet::new(), BTreeSet::new());
+        Self { settings, files, doubtful, unreadable, others, told }
     }
 
     /// Notes the space of a file.
@@ -125,8 +128,14 @@ impl Space {
         }
     }
 
+    /// Notes that bytes of any file may not be read any longer: each is counted again.
+    pub fn doubt(&mut self) {
+        self.doubtful = self.files.keys().copied().collect();
+    }
+
     /// Notes how many bytes of a file can be read, counted again.
     pub fn recount(&mut self, file: FileNumber, live: u64) {
+        self.doubtful.remove(&file);
         if let Some(used) = self.files.get_mut(&file) {
             used.live = live.min(used.bytes);
         }
@@ -135,6 +144,7 @@ impl Space {
     /// Notes that a file was removed.
     pub fn remove(&mut self, file: FileNumber) {
         self.files.remove(&file);
+        self.doubtful.remove(&file);
         self.unreadable.remove(&file);
     }
 
@@ -211,9 +221,12 @@ impl Space {
         self.settled(FileNumber(0))
     }
 
-    /// The files that seem to have nothing that is read: of the log files, those before one.
+    /// The files that seem to have nothing that is read, or may have: of the log files, those
+    /// before one.
     pub fn candidates(&self, before: FileNumber) -> impl Iterator<Item = FileNumber> + '_ {
-        self.settled(before).filter(|(_, used)| used.live == 0).map(|(file, _)| file)
+        let seems_dead =
+            |(file, used): &(FileNumber, FileUse)| used.live == 0 || self.doubtful.contains(file);
+        self.settled(before).filter(seems_dead).map(|(file, _)| file)
     }
 
     /// The files whose compaction frees most, of the log files those before one; none if none is
@@ -349,6 +362,22 @@ mod tests {
         assert_eq!(space.candidates(file(3)).collect::<Vec<_>>(), [file(1), file(2)]);
         space.recount(file(1), 5);
         assert_eq!(space.candidates(file(3)).collect::<Vec<_>>(), [file(2)]);
+    }
+
+    #[test]
+    fn each_file_is_a_candidate_once_if_it_is_not_known_what_was_freed() {
+        let mut space = space(100 * MIB);
+        (1..=3).for_each(|number| space.grow(file(number), MIB, 1000));
+        space.doubt();
+        space.grow(file(4), MIB, 1000);
+        let candidates = |space: &Space| space.candidates(file(9)).collect::<Vec<_>>();
+        assert_eq!(candidates(&space), [file(1), file(2), file(3)]);
+        space.recount(file(2), 700);
+        assert_eq!(candidates(&space), [file(1), file(3)]);
+        assert_eq!(space.file(file(2)).unwrap().live, 700);
+        space.remove(file(1));
+        space.recount(file(3), 0);
+        assert_eq!(candidates(&space), [file(3)], "nothing in it is read");
     }
 
     #[test]

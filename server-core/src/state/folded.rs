@@ -21,6 +21,7 @@ use super::{
     },
     key::StateKey,
     parts::Parts,
+    touched::{FreedRanges, TouchedKeys},
 };
 use crate::{
     log::SegmentNumber,
@@ -54,8 +55,10 @@ pub(crate) struct Folded {
     merged: HashMap<ByteString, u64>,
     many: BTreeMap<u64, ManyLeft>,
     /// The keys that changes have set since the checkpoint.
-    pub(crate) touched: BTreeSet<StateKey>,
-    pub(crate) freed: Vec<(SegmentNumber, Range<u64>)>,
+    pub(crate) touched: TouchedKeys,
+    /// The checkpoints have no segment with this number or a later one.
+    recorded: u64,
+    pub(crate) freed: FreedRanges,
 }
 
 /// A segment, with everything of it.
@@ -69,8 +72,16 @@ pub(crate) struct Unfolded {
 }
 
 impl Folded {
+    /// No segments yet. Keys of at most so much memory are kept.
+    pub(crate) fn within(most_touched: u64) -> Self {
+        Self { touched: TouchedKeys::within(most_touched), ..Self::default() }
+    }
+
     /// Sets the value of a key, or removes it.
     pub(crate) fn set(&mut self, key: StateKey, value: Option<&Bytes>) -> Result<(), BadValue> {
+        if let Some(number) = key.segment() {
+            self.recorded = self.recorded.max(number.0.saturating_add(1));
+        }
         let Some(value) = value else {
             self.remove(&key);
             return Ok(());
@@ -328,6 +339,10 @@ impl Folded {
         for at in keys_of(&self.parts, segment, 0) {
             self.parts.remove(&(segment, at));
             self.touched.insert(StateKey::Part(segment, at));
+        }
+        // What no checkpoint has need not be removed by one.
+        if segment.0 >= self.recorded {
+            self.touched.forget(segment);
         }
     }
 

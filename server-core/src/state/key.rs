@@ -1,7 +1,5 @@
 //! The keys of the state.
 
-use std::collections::BTreeSet;
-
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use uuid::Uuid;
 
@@ -31,7 +29,8 @@ pub(crate) enum StateKey {
 impl StateKey {
     /// The key as bytes.
     pub(crate) fn encode(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(32);
+        // As long as the key: it may be kept for long.
+        let mut out = BytesMut::with_capacity(self.encoded_len());
         match self {
             Self::Next => out.put_u8(0),
             Self::Catalog(entry) => {
@@ -55,6 +54,28 @@ impl StateKey {
             Self::Many(key) => put(&mut out, 7, *key),
         }
         out.freeze()
+    }
+
+    /// The segment that the value is of; `None` if it is of none.
+    pub(crate) fn segment(&self) -> Option<SegmentNumber> {
+        match self {
+            Self::Segment(number)
+            | Self::Attribute(number, _)
+            | Self::Entry(number, _)
+            | Self::Part(number, _) => Some(*number),
+            Self::Next | Self::Catalog(_) | Self::Merge(_) | Self::Many(_) => None,
+        }
+    }
+
+    fn encoded_len(&self) -> usize {
+        1 + match self {
+            Self::Next => 0,
+            Self::Catalog(entry) => entry.len(),
+            Self::Segment(_) | Self::Merge(_) | Self::Many(_) => 8,
+            Self::Attribute(..) => 24,
+            Self::Entry(_, key) => 8 + key.len(),
+            Self::Part(..) => 16,
+        }
     }
 
     /// The key in some bytes; `None` if it is not one.
@@ -87,26 +108,6 @@ fn put(out: &mut BytesMut, tag: u8, number: u64) {
     out.put_u64(number);
 }
 
-/// The keys of values that changed since they were taken last.
-#[derive(Debug, Default)]
-pub struct Touched {
-    pub(crate) catalog: BTreeSet<StateKey>,
-    pub(crate) segments: BTreeSet<StateKey>,
-}
-
-impl Touched {
-    /// Returns true if no value changed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.catalog.is_empty() && self.segments.is_empty()
-    }
-
-    /// The keys, encoded. It takes a moment for each: the owner's lock is not needed.
-    pub fn into_keys(self) -> impl Iterator<Item = Bytes> {
-        self.catalog.into_iter().chain(self.segments).map(|key| key.encode())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +127,7 @@ mod tests {
         ];
         for key in &keys {
             let bytes = key.encode();
+            assert_eq!(bytes.len(), key.encoded_len());
             assert_eq!(StateKey::decode(&bytes).as_ref(), Some(key));
             if !matches!(key, StateKey::Catalog(_) | StateKey::Entry(..)) {
                 let (cut, longer) = (&bytes[..bytes.len() - 1], [&bytes[..], &[0]].concat());

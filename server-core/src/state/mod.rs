@@ -16,8 +16,9 @@ mod change;
 mod folded;
 mod key;
 mod parts;
+mod touched;
 
-pub use self::key::Touched;
+pub use self::touched::{FreedRanges, Touched};
 pub(crate) use self::{
     change::{
         AppendedMeta, ENTRY_HEADER_LEN, ManyState, NextNumbers, PartOf, SegmentState, StateChange,
@@ -26,4 +27,5 @@ pub(crate) use self::{
     folded::{Folded, ManyLeft, Unfolded},
     key::StateKey,
     parts::Parts,
+    touched::TouchedKeys,
 };

@@ -55,8 +55,7 @@ impl Store {
                 created.changed = after;
                 created.number = self.last_number();
                 self.forget_merge(segment);
-                // A copy, as the name may be a part of a long message.
-                let name = ByteString::from(&**segment);
+                let name = self.name_of_created(segment);
                 self.held += SEGMENT_OVERHEAD + name.len() as u64 + created.held();
                 self.segments.insert(name, Box::new(created));
                 self.note_kind(segment);

@@ -1,8 +1,8 @@
 //! What a log knows of the segments, besides what they are.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
+    collections::BTreeMap,
+    ops::{Bound, Range},
 };
 
 use bytestring::ByteString;
@@ -14,7 +14,7 @@ use crate::{
         seeded_bugs::{Bug, has},
     },
     record::Attributes,
-    state::{PartOf, StateChange, StateKey, encode},
+    state::{FreedRanges, PartOf, StateChange, StateKey, TouchedKeys, encode},
 };
 
 /// What the log knows of the segments, besides what they are.
@@ -23,9 +23,11 @@ pub(crate) struct SegmentLog {
     /// The records that were not taken yet.
     pub(super) pending: Vec<LogRecord>,
     /// The keys whose values changed since they were taken last.
-    pub(crate) touched: BTreeSet<StateKey>,
+    pub(crate) touched: TouchedKeys,
+    /// No checkpoint has a segment with this number or a later one.
+    pub(crate) recorded: u64,
     /// The bytes that cannot be read any longer, since they were taken last.
-    pub(crate) freed: Vec<(SegmentNumber, Range<u64>)>,
+    pub(crate) freed: FreedRanges,
     /// The segments that exist.
     pub(crate) names: BTreeMap<SegmentNumber, ByteString>,
     /// The parts of all segments, by the records that have their bytes: the segment with the part,
@@ -47,6 +49,16 @@ impl SegmentLog {
     pub(super) fn touch_attributes(&mut self, number: SegmentNumber, attributes: &Attributes) {
         let keys = StateChange::ids(attributes).map(|id| StateKey::Attribute(number, id));
         self.touched.extend(keys);
+    }
+
+    /// The segments from one on that a checkpoint may have. The others were created after it was
+    /// begun: the log after it has them.
+    pub(super) fn recorded_names(
+        &self,
+        from: Bound<SegmentNumber>,
+    ) -> impl Iterator<Item = (&SegmentNumber, &ByteString)> {
+        let named = self.names.range((from, Bound::Unbounded));
+        named.take_while(move |(number, _)| number.0 < self.recorded)
     }
 
     /// Notes that a segment has a part.
@@ -74,6 +86,10 @@ impl SegmentLog {
         self.touch(number);
         for part in segment.parts.iter() {
             self.release(number, part);
+        }
+        // What no checkpoint has need not be removed by one.
+        if number.0 >= self.recorded {
+            self.touched.forget(number);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Changes of segments for the log: encoded as they are applied, with the numbers of the segments
 //! and absolute values.
 
-use std::{collections::BTreeSet, mem, ops::Range};
+use std::{mem, ops::Range};
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -17,13 +17,15 @@ use crate::{
         seeded_bugs::{Bug, has},
     },
     record::{Attributes, Many, Millis, Record},
-    state::{AppendedMeta, PartOf, StateChange, StateKey, encode},
+    state::{AppendedMeta, FreedRanges, PartOf, StateChange, StateKey, TouchedKeys, encode},
 };
 
 impl Store {
-    /// Encodes changes for a log from now on. There are no segments.
-    pub(crate) fn begin_log(&mut self) {
-        self.log = Some(Box::default());
+    /// Encodes changes for a log from now on, and keeps keys of at most so much memory. There are no
+    /// segments.
+    pub(crate) fn begin_log(&mut self, most_touched: u64) {
+        let touched = TouchedKeys::within(most_touched);
+        self.log = Some(Box::new(SegmentLog { touched, ..SegmentLog::default() }));
     }
 
     /// Takes the records of changes since the last call.
@@ -152,6 +154,14 @@ impl Store {
         log.change(&StateChange::Made { key, index });
     }
 
+    /// The name of the segment that was logged last as created, if there is a log: a copy, as the
+    /// name may be a part of a long message.
+    pub(super) fn name_of_created(&self, segment: &ByteString) -> ByteString {
+        let last = self.log.as_ref().and_then(|log| log.names.get(&self.last_number()));
+        let same = last.filter(|name| *name == segment).cloned();
+        same.unwrap_or_else(|| ByteString::from(&**segment))
+    }
+
     /// The number of the segment that was logged last as created.
     pub(super) fn last_number(&self) -> SegmentNumber {
         let next = self.log.as_ref().map_or(0, |log| log.next_segment);
@@ -238,12 +248,19 @@ impl Store {
     }
 
     /// Takes the keys of the values that changed since they were taken last.
-    pub(crate) fn take_touched(&mut self) -> BTreeSet<StateKey> {
-        self.log.as_mut().map(|log| mem::take(&mut log.touched)).unwrap_or_default()
+    pub(crate) fn take_touched(&mut self) -> TouchedKeys {
+        let Some(log) = &mut self.log else { return TouchedKeys::default() };
+        log.recorded = log.next_segment;
+        log.touched.take()
+    }
+
+    /// Memory of those keys, in bytes.
+    pub(crate) fn touched(&self) -> u64 {
+        self.log.as_ref().map_or(0, |log| log.touched.held())
     }
 
     /// Takes the ranges of segments that can be read no longer, since they were taken last.
-    pub(crate) fn take_freed(&mut self) -> Vec<(SegmentNumber, Range<u64>)> {
+    pub(crate) fn take_freed(&mut self) -> FreedRanges {
         self.log.as_mut().map(|log| mem::take(&mut log.freed)).unwrap_or_default()
     }
 }

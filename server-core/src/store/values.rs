@@ -81,7 +81,7 @@ impl Store {
             Some(later) if *later > StateKey::Segment(SegmentNumber(u64::MAX)) => return true,
             _ => Bound::Unbounded,
         };
-        log.names.range((from, Bound::Unbounded)).all(|(number, name)| {
+        log.recorded_names(from).all(|(number, name)| {
             let Some(found) = self.segments.get(name) else { return true };
             put(StateKey::Segment(*number), encode(&state(name, found)))
         })
@@ -94,7 +94,7 @@ impl Store {
             Some(StateKey::Merge(_) | StateKey::Many(_)) => return true,
             _ => (SegmentNumber(0), None),
         };
-        log.names.range(from..).all(|(number, name)| {
+        log.recorded_names(Bound::Included(from)).all(|(number, name)| {
             let last = last.take().filter(|_| *number == from);
             let Some(found) = self.segments.get(name) else { return true };
             found
@@ -109,7 +109,7 @@ impl Store {
             Some(StateKey::Part(..) | StateKey::Merge(_) | StateKey::Many(_)) => return true,
             _ => (SegmentNumber(0), None),
         };
-        log.names.range(from..).all(|(number, name)| {
+        log.recorded_names(Bound::Included(from)).all(|(number, name)| {
             let last = last.take().filter(|_| *number == from);
             let found = self.segments.get(name).and_then(|found| found.table());
             let Some((table, _)) = found else { return true };
@@ -125,7 +125,7 @@ impl Store {
             Some(StateKey::Merge(_) | StateKey::Many(_)) => return true,
             _ => (SegmentNumber(0), None),
         };
-        log.names.range(from..).all(|(number, name)| {
+        log.recorded_names(Bound::Included(from)).all(|(number, name)| {
             let last = last.take().filter(|_| *number == from);
             let Some(found) = self.segments.get(name) else { return true };
             let first = last.map_or(0, |last| last.saturating_add(1));
@@ -166,8 +166,9 @@ impl Store {
         let many = folded.take_many();
         let mut log = SegmentLog {
             next_segment: next.segment,
-            touched: mem::take(&mut folded.touched),
+            touched: folded.touched.take(),
             freed: mem::take(&mut folded.freed),
+            recorded: next.segment,
             ..SegmentLog::default()
         };
         if has(Bug::ForgetsRecovered) {

@@ -1,10 +1,7 @@
 //! The machine over a log: histories drawn from seeds, restored from checkpoints that are taken
 //! while they go on, and from the changes after those.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-};
+use std::{collections::BTreeMap, ops::Range};
 
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
@@ -19,8 +16,8 @@ use crate::{
     Restoring,
     catalog::older_entries,
     log::{
-        FileNumber, FrameBuilder, LogRecord, Place, PlacedRecord, Salt, SegmentNumber, Slice,
-        StateEntry, read_frame,
+        Coverage, FileNumber, FrameBuilder, LogRecord, Place, PlacedRecord, Salt, SegmentNumber,
+        Slice, StateEntry, read_frame,
     },
     machine::Machine,
     record::{Durability, Millis, Record, Sequence},
@@ -65,8 +62,13 @@ fn placed(sequence: Sequence, records: &[LogRecord]) -> Vec<PlacedRecord> {
     read_frame(&bytes, Salt(7), place.at).unwrap().1
 }
 
-fn logged() -> Machine {
-    machine_with(Durability::Logged)
+/// A machine, which for some seeds keeps the keys of few changed values.
+fn logged(seed: u64) -> Machine {
+    let mut machine = machine_with(Durability::Logged);
+    if seed.is_multiple_of(3) {
+        machine.keep_touched(2000);
+    }
+    machine
 }
 
 /// A history, and the log that it writes.
@@ -79,12 +81,14 @@ struct Logged {
     chain: Vec<StateEntry>,
     /// The number of batches before the first that is applied to the chain.
     position: usize,
-    dirty: BTreeSet<Bytes>,
+    seed: u64,
+    /// How many checkpoints have everything because too much changed.
+    forced: usize,
 }
 
 impl Logged {
     fn new(seed: u64) -> Self {
-        let history = History::of(logged(), seed);
+        let history = History::of(logged(seed), seed);
         let history = if seed.is_multiple_of(2) { history } else { history.with_slices(seed) };
         let mut logged = Self {
             history,
@@ -93,7 +97,8 @@ impl Logged {
             random: fastrand::Rng::with_seed(!seed),
             chain: Vec::new(),
             position: 0,
-            dirty: BTreeSet::new(),
+            seed,
+            forced: 0,
         };
         logged.take();
         logged
@@ -106,7 +111,6 @@ impl Logged {
             self.bytes.keep(&records);
             self.log.push((sequence, records));
         }
-        self.dirty.extend(self.history.machine.take_touched().into_keys());
     }
 
     fn step(&mut self) {
@@ -150,7 +154,9 @@ impl Logged {
     /// happens.
     fn checkpoint_with(&mut self, is_base: bool, most: usize, mut happens: impl FnMut(&mut Self)) {
         let position = self.random.usize(self.position..=self.log.len());
-        let keys = std::mem::take(&mut self.dirty);
+        let touched = self.history.machine.take_touched();
+        let is_forced = touched.coverage() == Coverage::Partial;
+        self.forced += usize::from(is_forced);
         let (short, mut slices) = (most, 0);
         let mut most = || {
             // The rest is taken quickly.
@@ -158,7 +164,7 @@ impl Logged {
             if slices < 100 { short } else { 1000 }
         };
         let mut entries = Vec::new();
-        if is_base {
+        if is_base || is_forced {
             self.chain.clear();
             let mut after = None;
             loop {
@@ -169,7 +175,7 @@ impl Logged {
                 happens(self);
             }
         } else {
-            let mut keys: Vec<Bytes> = keys.into_iter().collect();
+            let mut keys: Vec<Bytes> = touched.into_keys().collect();
             while !keys.is_empty() {
                 let asked: Vec<Bytes> = keys.iter().take(most()).cloned().collect();
                 let slice = self.history.machine.slice(&Slice::Keys(asked));
@@ -189,7 +195,7 @@ impl Logged {
     }
 
     fn restored(&self) -> Machine {
-        let mut restoring = Restoring::new(logged());
+        let mut restoring = Restoring::new(logged(self.seed));
         restoring.entries(self.chain.clone());
         for (_, records) in &self.log[self.position..] {
             restoring.frame(records.clone());
@@ -235,7 +241,7 @@ fn the_changes_of_the_log_restore_the_machine() {
 
 #[test]
 fn checkpoints_that_are_taken_while_the_server_changes_restore_it_with_the_log_after_them() {
-    let mut entries = 0;
+    let (mut entries, mut forced) = (0, 0);
     for seed in 0..400 {
         let mut logged = Logged::new(seed);
         for _ in 0..logged.random.usize(0..100) {
@@ -251,8 +257,10 @@ fn checkpoints_that_are_taken_while_the_server_changes_restore_it_with_the_log_a
             logged.check(&format!("seed {seed}, delta {delta}"));
         }
         entries += logged.chain.len();
+        forced += logged.forced;
     }
     assert!(entries > 10_000, "{entries} entries");
+    assert!(forced > 50, "{forced} checkpoints have everything as too much changed");
 }
 
 #[test]
@@ -333,7 +341,7 @@ fn what_a_journal_has_is_replayed_into_the_log() {
             history.step();
         }
         let mut logged = Logged::new(0);
-        (logged.history.machine, logged.log) = (self::logged(), Vec::new());
+        (logged.history.machine, logged.log) = (self::logged(1), Vec::new());
         let mut records = Vec::new();
         // The records of all changes, or a snapshot.
         if seed.is_multiple_of(2) {

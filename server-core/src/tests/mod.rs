@@ -6,6 +6,7 @@ pub(crate) mod histories;
 mod logged;
 mod store;
 mod table;
+mod touched;
 
 use uuid::Uuid;
 

@@ -48,7 +48,7 @@ pub(crate) use self::{
     open::{
         Configure, OpenedLog, Replay, Survey, foreign, list, of_problem, open, read_back, survey,
     },
-    owner::{Changes, Epoch, Owner, ReadFailure, SegmentRange},
+    owner::{Changes, Epoch, Keys, Owner, ReadFailure, SegmentRange},
     readers::{Job, Then},
     running::{LogHandle, RunningLog},
 };

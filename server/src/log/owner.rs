@@ -5,7 +5,7 @@ use std::{io, ops::Range};
 
 use bytes::Bytes;
 use pravega_sdk_server_core::{
-    log::{NotTaken, SegmentNumber, Slice, StateEntry},
+    log::{Coverage, NotTaken, SegmentNumber, Slice, StateEntry},
     record::Sequence,
     store::{Fetch, Gathered},
 };
@@ -45,14 +45,24 @@ pub(crate) enum ReadFailure {
 /// What changed since it was taken last.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    /// The keys whose values changed.
-    pub(crate) touched: Vec<Bytes>,
+    /// Memory of the keys whose values changed, in bytes.
+    pub(crate) touched: u64,
     /// Bytes that are not read any longer.
     pub(crate) freed: Vec<SegmentRange>,
+    /// Whether these are all.
+    pub(crate) freed_coverage: Coverage,
     /// The last batch with a change of them.
     pub(crate) up_to: Sequence,
     /// How often batches were refused before.
     pub(crate) epoch: Epoch,
+}
+
+/// The keys whose values changed since they were taken last.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    pub(crate) keys: Vec<Bytes>,
+    /// Whether these are all.
+    pub(crate) coverage: Coverage,
 }
 
 /// The owner of a log, for the threads that read and keep its files. Each call takes a moment:
@@ -63,6 +73,12 @@ pub(crate) trait Owner: Send + Sync {
 
     /// Takes what changed since the last call.
     fn take_changes(&self) -> Changes;
+
+    /// Takes the keys whose values changed, for a checkpoint.
+    fn take_keys(&self) -> Keys;
+
+    /// Notes the memory of keys that were taken and are still needed, in bytes.
+    fn note_keys(&self, held: u64);
 
     /// The present values of the keys of a slice, and the last batch whose changes may be in them.
     fn slice(&self, slice: &Slice) -> (Vec<StateEntry>, Sequence);

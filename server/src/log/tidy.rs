@@ -19,7 +19,10 @@ use std::{
 };
 
 use pravega_sdk_server_core::{
-    log::{CheckpointEffect, Checkpoints, FileNumber, Freed, FreedStep, NextOfCheckpoint, Outcome},
+    log::{
+        CheckpointEffect, Checkpoints, Coverage, FileNumber, Freed, FreedStep, NextOfCheckpoint,
+        Outcome,
+    },
     record::Sequence,
 };
 
@@ -28,17 +31,19 @@ use super::{
     disk::carry_out,
     keeping::Keeping,
     kept::{News, Phase},
-    owner::{Changes, Epoch, Owner, SegmentRange},
+    owner::{Changes, Epoch, Keys, Owner, SegmentRange},
     pace::{Backoff, Throttle},
     runs::write_run,
 };
 
 /// The time between two looks at the news.
 const TICK: Duration = Duration::from_millis(100);
-/// The time between two checkpoints that are written to free space.
+/// The time between two checkpoints that are written to free space or memory.
 const APART: Duration = Duration::from_secs(1);
 /// The most reads of runs between two looks at the news.
 const READS: usize = 256;
+/// The most ranges that wait until they are counted. If there are more, all files are counted again.
+const MOST_FREED: usize = 65_536;
 
 /// The thread; it ends after [`Kept::close`](super::kept::Kept::close).
 #[derive(Debug)]
@@ -61,6 +66,7 @@ impl Tidy {
             state: OwnersState::Changed,
             epoch: Epoch::default(),
             removals: VecDeque::new(),
+            keys_held: 0,
             freed: VecDeque::new(),
             counting: None,
             deaths: Deaths::default(),
@@ -110,6 +116,8 @@ struct Tidying {
     epoch: Epoch,
     /// The names of files that are not needed.
     removals: VecDeque<String>,
+    /// The memory of keys that the owner knows of.
+    keys_held: u64,
     /// Ranges that were freed by batches up to one.
     freed: VecDeque<(Sequence, SegmentRange)>,
     counting: Option<Freed>,
@@ -171,6 +179,8 @@ impl Tidying {
     fn forget(&mut self) {
         // What was freed may be read again. The owner tells what is not.
         self.checkpoints.abort();
+        // It may be another one, which knows of none.
+        self.note_keys();
         self.freed.clear();
         (self.counting, self.state) = (None, OwnersState::Changed);
     }
@@ -230,13 +240,33 @@ impl Tidying {
         true
     }
 
-    /// Takes what the owner has changed, before it is asked for the values.
+    /// Takes what the owner has changed.
     fn take_changes(&mut self) {
-        let Changes { touched, freed, up_to, epoch } = self.owner.take_changes();
+        let Changes { touched, freed, freed_coverage, up_to, epoch } = self.owner.take_changes();
         self.note_epoch(epoch);
-        touched.into_iter().for_each(|key| self.checkpoints.touch(key));
+        self.checkpoints.note_touched(touched);
         self.freed.extend(freed.into_iter().map(|range| (up_to, range)));
+        if freed_coverage == Coverage::Partial || self.freed.len() > MOST_FREED {
+            self.freed.clear();
+            self.keeping.kept.keeper().space_mut().doubt();
+        }
         self.state = OwnersState::Taken;
+    }
+
+    /// Takes the keys of what the owner has changed, before it is asked for the values.
+    fn take_keys(&mut self) {
+        let Keys { keys, coverage } = self.owner.take_keys();
+        keys.into_iter().for_each(|key| self.checkpoints.touch(key));
+        if coverage == Coverage::Partial {
+            self.checkpoints.touch_all();
+        }
+        self.note_keys();
+    }
+
+    /// Tells the owner what the keys take that it does not have.
+    fn note_keys(&mut self) {
+        self.keys_held = self.checkpoints.held();
+        self.owner.note_keys(self.keys_held);
     }
 
     /// Finds out which files had bytes that were freed; returns true if more is left.
@@ -294,7 +324,11 @@ impl Tidying {
         if !wait.is_zero() {
             return Some(Next::After(wait));
         }
-        match self.checkpoints.poll(self.durable) {
+        let next = self.checkpoints.poll(self.durable);
+        if self.checkpoints.held() != self.keys_held {
+            self.note_keys();
+        }
+        match next {
             NextOfCheckpoint::Idle | NextOfCheckpoint::Wait => return None,
             NextOfCheckpoint::Slice(slice) => {
                 let (entries, up_to) = self.owner.slice(&slice);
@@ -310,11 +344,14 @@ impl Tidying {
         Some(Next::Work)
     }
 
-    /// Returns true if files could be given up or moved after a checkpoint, which a start reads
-    /// before it.
+    /// Returns true if a checkpoint would give memory back, or if files could be given up or moved
+    /// after one, which a start reads before it.
     fn is_wanted(&self, now: Instant) -> bool {
         if self.begun.is_some_and(|begun| now < begun + APART) {
             return false;
+        }
+        if self.checkpoints.is_pressed() {
+            return true;
         }
         let Keeping { kept, file_len, .. } = &self.keeping;
         let keeper = kept.keeper();
@@ -327,7 +364,7 @@ impl Tidying {
 
     fn begin_checkpoint(&mut self) {
         // Before the position is known: all changes before it are among these.
-        self.take_changes();
+        self.take_keys();
         let kept = &self.keeping.kept;
         self.checkpoints.begin(|| kept.keeper().begin_checkpoint(), fastrand::u64(..));
     }

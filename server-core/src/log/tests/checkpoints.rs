@@ -80,7 +80,12 @@ struct Store {
 }
 
 fn checkpoint_settings() -> CheckpointSettings {
-    CheckpointSettings { folder: FOLDER, tail_len: 2500, tail_records: 40, slice: 7 }
+    CheckpointSettings {
+        tail_len: 2500,
+        tail_records: 40,
+        slice: 7,
+        ..CheckpointSettings::new(FOLDER)
+    }
 }
 
 impl Store {
@@ -504,4 +509,80 @@ fn while_a_checkpoint_is_written_the_runs_that_it_names_are_not_given_up_for_ano
     assert_eq!(begin(&mut checkpoints), 0);
     checkpoints.abort();
     assert_eq!(begin(&mut checkpoints), 1);
+}
+
+/// Writes a checkpoint to its end, or to its first failing call of the disk; returns true if it has
+/// everything.
+fn is_base(checkpoints: &mut Checkpoints, outcome: &Outcome) -> bool {
+    let place = super::Place { file: FileNumber(1), at: 64 };
+    checkpoints.begin(|| Some(needs_from(place)), 5);
+    let (mut has_all, mut is_first) = (false, true);
+    loop {
+        match checkpoints.poll(Sequence(0)) {
+            NextOfCheckpoint::Slice(Slice::Keys(keys)) => {
+                let entries: Vec<_> = keys.into_iter().map(|key| (key, None)).collect();
+                checkpoints.handle_slice(&entries, Sequence(0));
+            }
+            NextOfCheckpoint::Slice(Slice::After(..)) => {
+                has_all = true;
+                let entry = (Bytes::from_static(b"key"), Some(Bytes::from(vec![1; 100_000])));
+                let entries = if is_first { vec![entry] } else { vec![] };
+                checkpoints.handle_slice(&entries, Sequence(0));
+                is_first = false;
+            }
+            NextOfCheckpoint::Effect(CheckpointEffect::Remove { .. }) => {
+                checkpoints.handle(&Outcome::Done);
+            }
+            NextOfCheckpoint::Effect(_) => {
+                checkpoints.handle(outcome);
+                if checkpoints.is_idle() {
+                    return has_all;
+                }
+            }
+            NextOfCheckpoint::Completed(_) => return has_all,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn keys_of_changed_values_make_a_checkpoint_due_and_too_many_make_it_one_of_everything() {
+    const KEY: u64 = 128 + 4;
+    let settings = CheckpointSettings {
+        due_touched: 10 * KEY,
+        most_touched: 20 * KEY,
+        ..checkpoint_settings()
+    };
+    let key = |number: u32| Bytes::copy_from_slice(&number.to_be_bytes());
+    let mut checkpoints = Checkpoints::new(settings, None);
+    assert!(!checkpoints.is_pressed());
+    assert!(is_base(&mut checkpoints, &Outcome::Done), "it is the first");
+    (0..9).for_each(|number| checkpoints.touch(key(number)));
+    (0..9).for_each(|number| checkpoints.touch(key(number)));
+    assert!(!checkpoints.is_pressed());
+    // The owner has one more.
+    checkpoints.note_touched(KEY);
+    assert!(checkpoints.is_pressed() && !checkpoints.is_due());
+    assert_eq!(checkpoints.held(), 9 * KEY);
+    assert!(!is_base(&mut checkpoints, &Outcome::Done));
+    assert!((checkpoints.held(), checkpoints.is_pressed()) == (0, false));
+
+    // One that fails keeps the keys, as many as there may be.
+    let failed = Outcome::Failed("the disk".to_owned());
+    (0..15).for_each(|number| checkpoints.touch(key(number)));
+    assert!(!is_base(&mut checkpoints, &failed));
+    assert_eq!(checkpoints.held(), 15 * KEY);
+    (10..20).for_each(|number| checkpoints.touch(key(number)));
+    assert_eq!(checkpoints.held(), 20 * KEY);
+    assert!(is_base(&mut checkpoints, &failed), "its number does not follow the newest");
+    assert_eq!(checkpoints.held(), 20 * KEY);
+    checkpoints.touch(key(20));
+    assert!((checkpoints.held(), checkpoints.is_pressed()) == (0, true));
+    // Until one has everything, no other has less.
+    assert!(is_base(&mut checkpoints, &failed));
+    (0..5).for_each(|number| checkpoints.touch(key(number)));
+    assert_eq!(checkpoints.held(), 0);
+    assert!(is_base(&mut checkpoints, &Outcome::Done));
+    checkpoints.touch(key(1));
+    assert!(!is_base(&mut checkpoints, &Outcome::Done));
 }

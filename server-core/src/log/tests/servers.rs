@@ -10,7 +10,7 @@ use bytestring::ByteString;
 
 use super::{
     super::{
-        CheckpointSettings, FetchStep,
+        CheckpointSettings, Coverage, FetchStep,
         seeded_bugs::{Bug, with},
     },
     FOLDER, Held, LogRecord, NotTaken, OpenFailure, Zeros,
@@ -32,7 +32,12 @@ use crate::{
 
 /// When checkpoints are written.
 fn settings() -> CheckpointSettings {
-    CheckpointSettings { folder: FOLDER, tail_len: 20_000, tail_records: 12, slice: 40 }
+    CheckpointSettings {
+        tail_len: 20_000,
+        tail_records: 12,
+        slice: 40,
+        ..CheckpointSettings::new(FOLDER)
+    }
 }
 
 /// What was done in all lives of a server.
@@ -259,15 +264,18 @@ impl Server {
         if let Some((sequence, records)) = self.past.history.machine.take_batch() {
             self.submit(sequence, records);
         }
-        for (segment, range) in self.past.history.machine.take_freed() {
+        for (segment, range) in self.past.history.machine.take_freed().into_ranges() {
             self.kept.free(segment, range);
         }
-        self.touch();
     }
 
+    /// Notes what changed since the last call.
     fn touch(&mut self) {
-        let keys = self.past.history.machine.take_touched().into_keys();
-        keys.for_each(|key| self.kept.checkpoints.touch(key));
+        let touched = self.past.history.machine.take_touched();
+        if touched.coverage() == Coverage::Partial {
+            self.kept.checkpoints.touch_all();
+        }
+        touched.into_keys().for_each(|key| self.kept.checkpoints.touch(key));
     }
 
     fn submit(&mut self, sequence: Sequence, records: Vec<LogRecord>) {
@@ -312,6 +320,9 @@ impl Server {
     }
 
     fn checkpoint(&mut self) {
+        if self.kept.checkpoints.is_due() {
+            self.touch();
+        }
         let machine = &self.past.history.machine;
         let up_to = match self.kept.mistake {
             Some(Mistake::ClaimsDurable) => Sequence(0),

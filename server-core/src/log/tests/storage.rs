@@ -114,8 +114,12 @@ impl Storage {
             Err(OpenFailure::Disk(_)) => return Err(disk),
             Err(failure) => panic!("{failure:?} in {:?}", disk.list()),
         };
-        let settings =
-            CheckpointSettings { folder: FOLDER, tail_len: 3000, tail_records: 25, slice: 3 };
+        let settings = CheckpointSettings {
+            tail_len: 3000,
+            tail_records: 25,
+            slice: 3,
+            ..CheckpointSettings::new(FOLDER)
+        };
         let mut storage = Self {
             kept: Kept::new((disk, writer), held.as_ref(), settings, seed, mistake),
             state: State::new(),

@@ -17,7 +17,7 @@ use std::{
 };
 
 use pravega_sdk_server_core::{
-    log::{NotTaken, Slice},
+    log::{Coverage, NotTaken, Slice},
     store::{Fetch, Gathered},
 };
 
@@ -26,7 +26,7 @@ use crate::{
     folder::Kind,
     log::{
         keeping::Keeping,
-        owner::{Changes, Epoch, Owner, ReadFailure, SegmentRange},
+        owner::{Changes, Epoch, Keys, Owner, ReadFailure, SegmentRange},
         readers::{Job, Then},
         running::{LogHandle, RunningLog},
     },
@@ -127,11 +127,22 @@ struct State {
     next_segment: u64,
     sequence: u64,
     touched: Vec<Bytes>,
+    /// What the log has noted of the keys that it has.
+    keys_elsewhere: u64,
     freed: Vec<SegmentRange>,
     durable: u64,
     failed: bool,
     /// The number of batches of the log's own.
     own: usize,
+}
+
+/// The memory of a key.
+const KEY: u64 = 100;
+
+impl State {
+    fn held_by_keys(&self) -> u64 {
+        self.touched.len() as u64 * KEY
+    }
 }
 
 /// An owner of segments.
@@ -154,9 +165,18 @@ impl Owner for Model {
 
     fn take_changes(&self) -> Changes {
         let mut state = self.state();
-        let (touched, freed) =
-            (std::mem::take(&mut state.touched), std::mem::take(&mut state.freed));
-        Changes { touched, freed, up_to: Sequence(state.sequence), epoch: Epoch(0) }
+        let (touched, up_to) = (state.held_by_keys(), Sequence(state.sequence));
+        let freed = std::mem::take(&mut state.freed);
+        Changes { touched, freed, up_to, ..Changes::default() }
+    }
+
+    fn take_keys(&self) -> Keys {
+        let keys = std::mem::take(&mut self.state().touched);
+        Keys { keys, coverage: Coverage::Complete }
+    }
+
+    fn note_keys(&self, held: u64) {
+        self.state().keys_elsewhere = held;
     }
 
     fn slice(&self, slice: &Slice) -> (Vec<StateEntry>, Sequence) {
@@ -311,8 +331,17 @@ struct Life {
 impl Life {
     /// Opens a folder, and checks that it has a part of a history: at least what was acknowledged.
     fn begin(disk: Arc<dyn Disk>, history: &BTreeMap<u64, Change>, acknowledged: u64) -> Self {
+        Self::begin_with(short(), disk, history, acknowledged)
+    }
+
+    fn begin_with(
+        configure: Configure,
+        disk: Arc<dyn Disk>,
+        history: &BTreeMap<u64, Change>,
+        acknowledged: u64,
+    ) -> Self {
         let mut restored = Restored::default();
-        let (opened, keeper) = open(&*disk, short(), &mut restored).unwrap();
+        let (opened, keeper) = open(&*disk, configure, &mut restored).unwrap();
         let last = opened.sequence.0;
         assert!(acknowledged <= last, "{acknowledged} batches were acknowledged, {last} are there");
         let history: BTreeMap<u64, Change> =
@@ -487,6 +516,32 @@ fn files_die_and_are_moved_while_every_byte_that_is_read_stays() {
     }
     let disk: Arc<dyn Disk> = Arc::new(files(folder.path()));
     let run = Life::begin(disk, &history, acknowledged);
+    run.read_back();
+    run.end();
+}
+
+#[test]
+fn a_checkpoint_is_written_for_the_memory_of_keys_and_gives_it_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(files(folder.path()));
+    let checkpoints = CheckpointSettings { due_touched: 30 * KEY, ..configure().checkpoints };
+    let configure = Configure { checkpoints, ..configure() };
+    let run = Life::begin_with(configure, Arc::clone(&disk), &BTreeMap::new(), 0);
+    let append = |segment| Change::Append { segment, len: 10, draw: 1 };
+    (0..20).for_each(|segment| assert!(run.submit(append(segment))));
+    run.settle();
+    let checkpoints =
+        || names(&*disk).iter().filter(|name| name.starts_with("checkpoint-")).count();
+    assert_eq!(checkpoints(), 0);
+    (0..20).for_each(|segment| assert!(run.submit(append(segment))));
+    until("a checkpoint has them", || checkpoints() == 1);
+    until("the memory is given back", || {
+        let state = run.model.state();
+        (state.held_by_keys(), state.keys_elsewhere) == (0, 0)
+    });
+    let (history, acknowledged) = run.end();
+    let run = Life::begin(disk, &history, acknowledged);
+    assert!(run.checkpoints > 0);
     run.read_back();
     run.end();
 }
