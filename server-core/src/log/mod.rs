@@ -72,6 +72,7 @@ pub(crate) mod seeded_bugs;
 mod snapshot;
 mod space;
 mod spans;
+mod watch;
 mod writer;
 
 #[cfg(test)]
@@ -117,5 +118,6 @@ pub use self::{
     snapshot::{LogMoment, Snapshot, needed},
     space::{FileUse, Full, Pressure, Purpose, Space, SpaceSettings, live_in},
     spans::{FileSpans, OutOfOrder, Span},
+    watch::{LOCK_NAME, Loss, LostFile, Openness, Seen, Watched},
     writer::{Committed, CurrentFile, Event, LogWriter, NotTaken, Settings, batch_len},
 };

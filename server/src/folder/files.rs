@@ -8,14 +8,15 @@ use std::{
 };
 
 use bytes::Bytes;
+use pravega_sdk_server_core::log::{LOCK_NAME, Seen};
 use rustix::{
     buffer::spare_capacity,
-    fs::{AtFlags, Dir, FileType, Mode, OFlags},
+    fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat},
     io::{Errno, pread},
 };
 
 /// The file with the second lock, and the process that has it.
-pub(crate) const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = LOCK_NAME;
 
 /// The files of a folder, by their names.
 pub(crate) type Listing = BTreeMap<String, Listed>;
@@ -63,6 +64,29 @@ pub(super) fn list(folder: &File) -> io::Result<Listing> {
         listing.insert(text, Listed { kind, len: u64::try_from(stat.st_size).unwrap_or(0) });
     }
     Ok(listing)
+}
+
+/// What the system says of a file of a folder; `None` if there is none with the name.
+pub(super) fn seen(folder: &File, name: &str) -> io::Result<Option<Seen>> {
+    let stat = match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => return Ok(None),
+        stat => stat?,
+    };
+    Ok(Some(of_stat(&stat)))
+}
+
+/// What the system says of an open file.
+pub(crate) fn seen_open(file: &File) -> io::Result<Seen> {
+    Ok(of_stat(&rustix::fs::fstat(file)?))
+}
+
+fn of_stat(stat: &Stat) -> Seen {
+    let modified = (wide(stat.st_mtime), wide(stat.st_mtime_nsec));
+    Seen { device: wide(stat.st_dev), inode: wide(stat.st_ino), modified }
+}
+
+fn wide(number: impl Into<i128>) -> i128 {
+    number.into()
 }
 
 /// No link is followed, and nothing is waited for, such as the other end of a pipe.

@@ -5,9 +5,10 @@ use std::{
     io::{self, Read as _, Write as _},
     ops::Deref,
     os::unix::fs::MetadataExt as _,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
+use pravega_sdk_server_core::log::Seen;
 use rustix::fs::{AtFlags, OFlags};
 
 use super::{
@@ -66,6 +67,7 @@ impl Drop for Locked {
 #[derive(Debug)]
 pub(crate) struct LockedFolder {
     folder: Locked,
+    path: PathBuf,
 }
 
 impl LockedFolder {
@@ -87,7 +89,7 @@ impl LockedFolder {
             let error = io::Error::other("it is another folder than a moment ago");
             return Err(failed("cannot open it")(error));
         }
-        Ok(Self { folder: Locked(folder) })
+        Ok(Self { folder: Locked(folder), path: path.to_owned() })
     }
 
     /// The files of the folder, but for the lock.
@@ -117,7 +119,8 @@ impl LockedFolder {
             {
                 // The process is for people only; the lock decides.
                 lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).ok();
-                return Ok(ClaimedFolder { folder: self.folder, _lock: Locked(lock) });
+                let Self { folder, path } = self;
+                return Ok(ClaimedFolder { folder, _lock: Locked(lock), path });
             }
         }
         let error = io::Error::other("its file `lock` is removed again and again");
@@ -153,6 +156,7 @@ pub(super) fn pid(folder: &File) -> String {
 pub(crate) struct ClaimedFolder {
     folder: Locked,
     _lock: Locked,
+    path: PathBuf,
 }
 
 impl ClaimedFolder {
@@ -168,6 +172,16 @@ impl ClaimedFolder {
         let reserved = found.f_bfree.saturating_sub(found.f_bavail);
         let blocks = found.f_blocks.saturating_sub(reserved);
         blocks.checked_mul(found.f_frsize).filter(|bytes| *bytes > 0)
+    }
+
+    /// What the system says of the file with a name; `None` if there is none.
+    pub(crate) fn seen(&self, name: &str) -> io::Result<Option<Seen>> {
+        files::seen(&self.folder, name)
+    }
+
+    /// The path by which the folder was opened.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Listens on a socket in the folder.

@@ -19,10 +19,8 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-#[cfg(test)]
-pub(crate) use self::files::{LOCK, Listed};
 pub(crate) use self::{
-    files::{Kind, read_at},
+    files::{Kind, LOCK, Listed, read_at, seen_open},
     lock::{ClaimedFolder, FolderError, LockedFolder},
     read::ReadFolder,
 };

@@ -65,6 +65,7 @@ impl CommitThread {
             ends_by: None,
             records: 0,
             contradiction: None,
+            ended_for: None,
             refused_at: None,
         };
         let thread = std::thread::Builder::new()
@@ -96,6 +97,8 @@ struct Commits<S> {
     records: u64,
     /// Why the index does not have what is durable.
     contradiction: Option<OutOfOrder>,
+    /// Why nothing more may be written.
+    ended_for: Option<String>,
     /// When a commit found no space, unless there was some since.
     refused_at: Option<Duration>,
 }
@@ -105,6 +108,9 @@ impl<S: Sink> Commits<S> {
         loop {
             let arrivals = self.inbox.take();
             self.arrive(arrivals);
+            if self.ended_for.is_some() {
+                break;
+            }
             if let Some(head) = self.writer.poll_prepare(fastrand::u64(..)) {
                 self.keeper.prepare(head);
             }
@@ -142,7 +148,8 @@ impl<S: Sink> Commits<S> {
     }
 
     fn arrive(&mut self, arrivals: Arrivals) {
-        let Arrivals { batches, prepared, extended, resumes, closes } = arrivals;
+        let Arrivals { batches, prepared, extended, resumes, closes, ends } = arrivals;
+        self.ended_for = ends;
         if let Some(outcome) = prepared {
             self.writer.handle_prepared(&outcome);
         }
@@ -205,11 +212,14 @@ impl<S: Sink> Commits<S> {
     fn end(mut self) {
         self.inbox.end();
         self.keeper.end();
-        let why = match (&self.contradiction, self.writer.failure()) {
-            (Some(error), _) => format!("the log contradicts itself: {error}"),
-            (None, Some(why)) => format!("cannot write the log: {why}"),
-            (None, None) if self.writer.is_ended() => return,
-            (None, None) => "the log ended before its last changes could be written".to_owned(),
+        let why = match (self.ended_for, &self.contradiction, self.writer.failure()) {
+            (Some(why), ..) => why,
+            (None, Some(error), _) => format!("the log contradicts itself: {error}"),
+            (None, None, Some(why)) => format!("cannot write the log: {why}"),
+            (None, None, None) if self.writer.is_ended() => return,
+            (None, None, None) => {
+                "the log ended before its last changes could be written".to_owned()
+            }
         };
         self.sink.fail(self.writer.durable(), &why);
     }

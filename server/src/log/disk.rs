@@ -4,7 +4,7 @@ use std::{fmt, io, ops::Range};
 
 use bytes::Bytes;
 use pravega_sdk_server_core::log::{
-    CheckpointEffect, Effect, FolderStep, MARK_NAME, MarkSync, Outcome,
+    CheckpointEffect, Effect, FolderStep, LostFile, MARK_NAME, MarkSync, Outcome,
 };
 
 use crate::folder::Kind;
@@ -38,6 +38,14 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes the names of the files durable.
     fn sync_folder(&self) -> io::Result<()>;
+    /// A file that another program has removed or replaced, if that is known.
+    fn lost(&self) -> io::Result<Option<LostFile>> {
+        Ok(None)
+    }
+    /// The folder, for people.
+    fn place(&self) -> String {
+        "the folder".to_owned()
+    }
 }
 
 /// The parts in which a file is read that cannot be read as a whole, in bytes.

@@ -13,10 +13,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use pravega_sdk_server_core::log::{LostFile, Openness, Watched};
 
 use super::disk::Disk;
 use crate::{
-    folder::{ClaimedFolder, Kind, read_at},
+    folder::{ClaimedFolder, Kind, LOCK, Listed, read_at, seen_open},
     limits::log_files,
     locks::lock,
 };
@@ -90,6 +91,8 @@ struct Open {
     used: HashMap<String, Weak<File>>,
     /// How often a name was taken from its file.
     unnamed: u64,
+    /// The files that no other program may remove or replace.
+    watched: Watched,
     /// The two log files that were written last, the last one first: that of the commits, and the
     /// next one, which has zeros before it has frames. They stay open: a commit must not fail for
     /// want of descriptors.
@@ -107,6 +110,22 @@ impl Open {
         self.unnamed += 1;
         let used = self.used.remove(name).and_then(|file| file.upgrade());
         self.files.remove(name).or(used)
+    }
+
+    /// Notes that the file with a name is one that is open, unless another one was expected.
+    fn note_opened(&mut self, name: &str, file: &File) {
+        if let Ok(seen) = seen_open(file)
+            && self.watched.is_expected(name, &seen)
+        {
+            self.watched.note(name, seen);
+        }
+    }
+
+    /// The open files of those that no other program may remove or replace.
+    fn needed(&self) -> Vec<(String, Arc<File>)> {
+        let names = self.files.keys().chain(self.used.keys());
+        let needed = names.filter(|name| self.watched.knows(name));
+        needed.filter_map(|name| Some((name.clone(), self.find(name)?))).collect()
     }
 
     fn keep(&mut self, name: &str, file: &Arc<File>, most: usize) {
@@ -168,7 +187,16 @@ fn free(file: Arc<File>) {
 impl Files {
     /// The files of a folder that belongs to this process.
     pub(crate) fn new(folder: ClaimedFolder) -> Self {
-        Self { folder, open: Mutex::default(), most: log_files(), read_ahead: OnceLock::new() }
+        let mut open = Open::default();
+        // A file that is not seen now is when it is opened.
+        let names = folder.list().unwrap_or_default().into_keys();
+        for name in names.chain([LOCK.to_owned()]) {
+            if let Ok(Some(seen)) = folder.seen(&name) {
+                open.watched.note(&name, seen);
+            }
+        }
+        let (most, read_ahead) = (log_files(), OnceLock::new());
+        Self { folder, open: Mutex::new(open), most, read_ahead }
     }
 
     fn opened(&self) -> MutexGuard<'_, Open> {
@@ -193,7 +221,13 @@ impl Files {
                 continue;
             }
             // Another thread may have opened it meanwhile.
-            let file = open.find(name).unwrap_or(file);
+            let file = match open.find(name) {
+                Some(other) => other,
+                None => {
+                    open.note_opened(name, &file);
+                    file
+                }
+            };
             open.keep(name, &file, self.most);
             return Ok(file);
         }
@@ -202,8 +236,14 @@ impl Files {
 
 impl Disk for Files {
     fn list(&self) -> io::Result<Vec<(String, Kind, u64)>> {
-        let files = self.folder.list()?.into_iter();
-        Ok(files.map(|(name, listed)| (name, listed.kind, listed.len)).collect())
+        let mut listing = self.folder.list()?;
+        // What another program has removed or replaced is read as long as it is open.
+        for (name, file) in self.opened().needed() {
+            if let Ok(found) = file.metadata() {
+                listing.insert(name, Listed { kind: Kind::Regular, len: found.len() });
+            }
+        }
+        Ok(listing.into_iter().map(|(name, listed)| (name, listed.kind, listed.len)).collect())
     }
 
     fn capacity(&self) -> Option<u64> {
@@ -225,11 +265,20 @@ impl Disk for Files {
     }
 
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.opened().forget(name);
-        let file = Arc::new(self.folder.create_file(name)?);
-        file.write_all_at(bytes, 0)?;
-        file.sync_all()?;
+        {
+            let mut open = self.opened();
+            open.forget(name);
+            open.watched.take(name);
+        }
+        let created = self.folder.create_file(name).and_then(|file| {
+            file.write_all_at(bytes, 0)?;
+            file.sync_all()?;
+            Ok(Arc::new(file))
+        });
+        let seen = created.as_ref().ok().and_then(|file| seen_open(file).ok());
         let mut open = self.opened();
+        open.watched.give_back(name, seen);
+        let file = created?;
         open.note_written(name);
         open.keep(name, &file, self.most);
         Ok(())
@@ -250,8 +299,19 @@ impl Disk for Files {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.folder.rename(from, to)?;
+        let mut seen = {
+            let mut open = self.opened();
+            [from, to].map(|name| open.watched.take(name))
+        };
+        let renamed = self.folder.rename(from, to);
+        if renamed.is_ok() {
+            seen = [None, self.folder.seen(to).ok().flatten()];
+        }
         let mut open = self.opened();
+        for (name, seen) in [from, to].into_iter().zip(seen) {
+            open.watched.give_back(name, seen);
+        }
+        renamed?;
         open.forget(to);
         if let Some(file) = open.forget(from) {
             open.files.insert(to.to_owned(), file);
@@ -260,14 +320,28 @@ impl Disk for Files {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let known = self.opened().find(name);
+        let now = self.folder.seen(name)?;
+        let (known, before) = {
+            let mut open = self.opened();
+            if now.is_some_and(|now| !open.watched.is_expected(name, &now)) {
+                return Err(io::Error::other("it is the file of another program"));
+            }
+            (open.find(name), open.watched.take(name))
+        };
         // Without a descriptor it is freed at once.
         let file = known.or_else(|| self.folder.open_file(name).ok().map(Arc::new));
-        match self.folder.remove(name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            removed => removed?,
-        }
-        let opened = self.opened().forget(name);
+        let removed = match self.folder.remove(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        };
+        let opened = {
+            // Both under one lock: a thread that has opened it meanwhile does not note it again.
+            let mut open = self.opened();
+            let is_left = removed.is_err();
+            open.watched.give_back(name, before.filter(|_| is_left));
+            removed?;
+            open.forget(name)
+        };
         // The one that others may use.
         if let Some(file) = opened.or(file) {
             free(file);
@@ -277,6 +351,30 @@ impl Disk for Files {
 
     fn sync_folder(&self) -> io::Result<()> {
         self.folder.sync()
+    }
+
+    fn lost(&self) -> io::Result<Option<LostFile>> {
+        let all = self.opened().watched.all();
+        for (name, before) in all {
+            if self.folder.seen(&name)? == Some(before) {
+                continue;
+            }
+            // Under the lock: a name is taken before this process removes or renames its file.
+            let mut open = self.opened();
+            let openness = match open.find(&name) {
+                Some(_) => Openness::Open,
+                None => Openness::Closed,
+            };
+            let lost = open.watched.see(&name, openness, self.folder.seen(&name)?);
+            if lost.is_some() {
+                return Ok(lost);
+            }
+        }
+        Ok(None)
+    }
+
+    fn place(&self) -> String {
+        self.folder.path().display().to_string()
     }
 }
 
@@ -330,6 +428,75 @@ mod tests {
         for text in ["1024\n", "8192", "18446744073709551615"] {
             assert_eq!(ReadAhead::of(text), ReadAhead::OfSystem, "{text}");
         }
+    }
+
+    /// What is lost, as the operator is told.
+    fn lost(files: &Files) -> Option<String> {
+        files.lost().unwrap().map(|lost| lost.to_string())
+    }
+
+    #[test]
+    fn a_file_that_another_program_removes_or_replaces_is_lost_and_is_not_removed() {
+        for is_open in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = |name: &str| folder.path().join(name);
+            drop(in_folder(folder.path(), 9).create("log-00000001", b"one"));
+            let files = in_folder(folder.path(), 9);
+            files.create("log-00000002", b"two").unwrap();
+            if is_open {
+                files.read_at("log-00000001", 0, 3).unwrap();
+            }
+            assert_eq!(lost(&files), None, "{is_open}");
+            // What this process does is no loss.
+            files.write_at("log-00000002", 3, b"more").unwrap();
+            files.create("checkpoint-00000001-00000001.new", b"new").unwrap();
+            files.rename("checkpoint-00000001-00000001.new", "index-00000001-00000001").unwrap();
+            files.remove("index-00000001-00000001").unwrap();
+            assert_eq!(lost(&files), None, "{is_open}");
+            fs::rename(path("log-00000001"), path("elsewhere")).unwrap();
+            let told = Some("log-00000001 was removed by another program".to_owned());
+            assert_eq!(lost(&files), told, "{is_open}");
+            assert_eq!(files.read_at("log-00000001", 0, 3).is_ok(), is_open);
+            let is_listed = files.list().unwrap().iter().any(|(name, ..)| name == "log-00000001");
+            assert_eq!(is_listed, is_open, "what can be read is listed");
+            fs::write(path("log-00000001"), b"another").unwrap();
+            let another = File::options().write(true).open(path("log-00000001")).unwrap();
+            another.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+            let told = Some("log-00000001 was replaced by another program".to_owned());
+            assert_eq!(lost(&files), told, "{is_open}");
+            files.remove("log-00000001").unwrap_err();
+            assert_eq!(fs::read(path("log-00000001")).unwrap(), b"another");
+            // It is back.
+            fs::rename(path("elsewhere"), path("log-00000001")).unwrap();
+            assert_eq!(lost(&files), None, "{is_open}");
+            files.remove("log-00000001").unwrap();
+            assert_eq!(lost(&files), None, "{is_open}");
+            fs::remove_file(path(LOCK)).unwrap();
+            assert_eq!(lost(&files), Some("lock was removed by another program".to_owned()));
+        }
+    }
+
+    #[test]
+    fn files_that_are_created_renamed_and_removed_meanwhile_are_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = in_folder(folder.path(), 3);
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 0..300 {
+                    let name = format!("log-{:08}", round % 5 + 1);
+                    files.create(&name, b"one").unwrap();
+                    files.rename(&name, "index-00000001-00000001").unwrap();
+                    if round % 2 == 0 {
+                        files.remove("index-00000001-00000001").unwrap();
+                    }
+                }
+                is_over.store(true, std::sync::atomic::Ordering::SeqCst);
+            });
+            while !is_over.load(std::sync::atomic::Ordering::SeqCst) {
+                assert_eq!(lost(&files), None);
+            }
+        });
     }
 
     fn in_folder(folder: &Path, most: usize) -> Files {

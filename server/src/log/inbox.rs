@@ -36,11 +36,13 @@ pub(super) struct Arrivals {
     /// There may be space again.
     pub(super) resumes: bool,
     pub(super) closes: bool,
+    /// Why nothing more may be written.
+    pub(super) ends: Option<String>,
 }
 
 impl Arrivals {
     fn is_empty(&self) -> bool {
-        let has_reports = self.prepared.is_some() || self.extended.is_some();
+        let has_reports = self.prepared.is_some() || self.extended.is_some() || self.ends.is_some();
         self.batches.is_empty() && !has_reports && !self.resumes && !self.closes
     }
 }
@@ -143,6 +145,11 @@ impl Inbox {
 
     pub(super) fn extended(&self, outcome: Extended) {
         self.add(|state| state.arrivals.extended = Some(outcome));
+    }
+
+    /// Has the commit thread end, as if it could not write any longer.
+    pub(super) fn end_for(&self, why: String) {
+        self.add(|state| state.arrivals.ends = Some(why));
     }
 
     fn add(&self, change: impl FnOnce(&mut State)) {

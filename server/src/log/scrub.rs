@@ -39,6 +39,8 @@ const TOLD_OF_FILE: usize = 100;
 const TOLD: usize = 10_000;
 /// The most segments that are named with damage.
 const NAMED: usize = 8;
+/// The time between two checks that no file was removed or replaced.
+const WATCH: Duration = Duration::from_secs(1);
 
 /// The thread; it ends after [`Kept::close`](super::kept::Kept::close).
 #[derive(Debug)]
@@ -62,28 +64,71 @@ impl Scrubber {
     }
 }
 
+/// Whether it is checked that no file was removed or replaced.
+#[derive(Debug, Clone, Copy)]
+enum Watch {
+    /// It was checked last at this time.
+    At(Instant),
+    /// One was, and the log is not written to any longer.
+    Over,
+}
+
 /// The check of a folder, file by file.
 pub(super) struct Scrubbing {
     keeping: Keeping,
     owner: Arc<dyn Owner>,
     throttle: Throttle,
+    watched: Watch,
     /// Damage that was logged, by its place.
     pub(super) told: BTreeSet<(ScrubFile, u64)>,
 }
 
 impl Scrubbing {
     pub(super) fn new(keeping: Keeping, owner: Arc<dyn Owner>, rate: u64) -> Self {
-        Self { keeping, owner, throttle: Throttle::new(rate), told: BTreeSet::new() }
+        let (throttle, watched) = (Throttle::new(rate), Watch::At(Instant::now()));
+        Self { keeping, owner, throttle, watched, told: BTreeSet::new() }
     }
 
     fn run(mut self) {
         let mut rest = FIRST;
-        while self.keeping.kept.rest(rest) == Phase::Running {
+        while self.rest(rest) == Phase::Running {
             if self.round() == Phase::Ending {
                 return;
             }
             rest = BETWEEN;
         }
+    }
+
+    /// Rests for a time, in which no file should be removed or replaced.
+    fn rest(&mut self, time: Duration) -> Phase {
+        let until = Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Phase::Running;
+            }
+            if self.keeping.kept.rest(left.min(WATCH)) == Phase::Ending {
+                return Phase::Ending;
+            }
+            self.watch();
+        }
+    }
+
+    /// Checks that no other program has removed or replaced a file, if it is time for that. If one
+    /// has, nothing more is written: the next start would not find it.
+    fn watch(&mut self) {
+        let now = Instant::now();
+        let Watch::At(last) = self.watched else { return };
+        if now.saturating_duration_since(last) < WATCH {
+            return;
+        }
+        self.watched = Watch::At(now);
+        // A disk that says nothing is noticed by those who read and write.
+        let Ok(Some(lost)) = self.keeping.disk.lost() else { return };
+        self.watched = Watch::Over;
+        let place = self.keeping.disk.place();
+        let why = format!("{place}: {lost}; put it back before the server starts again");
+        self.keeping.inbox.end_for(why);
     }
 
     /// Checks every file that there is now.
@@ -124,6 +169,7 @@ impl Scrubbing {
         while found.len() < TOLD_OF_FILE {
             match scrub.poll() {
                 ScrubStep::Read { at, len } => {
+                    self.watch();
                     let wait = self.throttle.wait(Instant::now());
                     if self.keeping.leave_the_disk(wait) == Phase::Ending {
                         return (Phase::Ending, Vec::new());

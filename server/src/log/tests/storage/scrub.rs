@@ -131,3 +131,26 @@ fn files_that_are_missing_are_looked_for_once_and_the_others_are_moved() {
     assert!(looks.values().all(|looks| *looks == 1), "{looks:?}");
     run.end();
 }
+
+#[test]
+fn after_another_program_has_removed_a_file_nothing_more_is_written() {
+    for replaces in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(files(folder.path()));
+        let run = Life::begin(Arc::clone(&disk), &BTreeMap::new(), 0);
+        let mut random = fastrand::Rng::with_seed(6);
+        (0..20).for_each(|_| assert!(run.change(&mut random)));
+        run.settle();
+        // It is open: without a check it is written and read as before.
+        let log = folder.path().join("log-00000001");
+        fs::remove_file(&log).unwrap();
+        if replaces {
+            fs::write(&log, b"another").unwrap();
+        }
+        until("the loss is noticed", || run.model.state().failed);
+        assert!(!run.change(&mut random));
+        run.read_back();
+        run.end();
+        assert_eq!(log.exists(), replaces);
+    }
+}
