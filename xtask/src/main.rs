@@ -3,6 +3,7 @@
 #[cfg(feature = "codegen")]
 mod codegen;
 mod command;
+mod listed;
 mod measured;
 mod on_folder;
 mod pravega;

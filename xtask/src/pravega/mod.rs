@@ -29,7 +29,7 @@ use self::{
 };
 use crate::{
     command::{cargo, run},
-    on_folder,
+    listed, on_folder,
 };
 
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -90,7 +90,10 @@ const SERVERS: [(&str, &[Module]); 3] = [
             Module::suite("writer_faults"),
             Module::suite("states"),
             Module::suite("tables"),
+            Module::suite("cli::tables"),
             Module::suite("attributes"),
+            Module::suite("group_tables"),
+            Module::suite("group_handles_in_tables"),
         ],
     ),
     (
@@ -253,24 +256,27 @@ fn test(
     module: Module,
     output: Output,
 ) -> Result<()> {
-    let filter = format!("{}::", module.name);
     let is_real = variables.iter().any(|(name, _)| *name == "PRAVEGA_TEST_CONTROLLER");
     let command = || {
         let mut command = cargo(root);
         command
             .args(["test", "-p", "pravega-sdk-integration-tests", "--features", "interop"])
-            .args(["--test", module.binary, "--", &filter]);
-        if is_real {
-            command.args(EMBEDDED_ONLY.iter().flat_map(|name| ["--skip", name]));
-        }
+            .args(["--test", module.binary, "--"]);
         command
     };
-    // A filter that matches no test passes, so a renamed module would go unnoticed.
-    let listed = command().arg("--list").output().context("cannot start cargo")?;
-    if !String::from_utf8_lossy(&listed.stdout).lines().any(|line| line.ends_with(": test")) {
+    let mut listing = command();
+    if is_real {
+        listing.args(EMBEDDED_ONLY.iter().flat_map(|name| ["--skip", name]));
+    }
+    let listed = listing.arg("--list").output().context("cannot start cargo")?;
+    let listed = String::from_utf8_lossy(&listed.stdout);
+    let tests = listed::tests_in(module.name, &listed);
+    // No filter is all tests, so a renamed module would go unnoticed.
+    if tests.is_empty() {
         bail!("{} has no tests in a module {}", module.binary, module.name);
     }
     let mut command = command();
+    command.arg("--exact").args(tests);
     if output == Output::Shown {
         command.arg("--nocapture");
     }
