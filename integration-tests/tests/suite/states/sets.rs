@@ -10,7 +10,7 @@ use pravega_sdk_integration_tests::harness::{factory, new_stream};
 use pravega_sdk_table_synchronizer::{
     Revision, SharedState, StateConfig, StateSerializer, StateSynchronizer,
 };
-use pravega_sdk_types::{ErrorKind, ScopedStream};
+use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream};
 
 use super::revisioned;
 
@@ -164,6 +164,11 @@ async fn clients_that_compact_in_turn_lose_nothing_and_count_the_bytes_since() {
     let (_, _, [mut one, mut other]) = two().await;
     replace(&mut one, "a").await;
     let empty = one.bytes_since_compaction().await.unwrap();
+    // The initial state of the compaction is one of the entries: also for a client that reads it.
+    other.fetch().await.unwrap();
+    assert!(empty > 0);
+    assert_eq!(other.bytes_since_compaction().await.unwrap(), empty);
+    assert_eq!(one.bytes_since_initial(), 0);
     change(&mut one, "+b").await;
     let size = one.bytes_since_compaction().await.unwrap() - empty;
     assert!(size > 0);
@@ -198,7 +203,11 @@ async fn a_state_of_a_stream_that_is_sealed_or_missing_is_refused() {
     assert_eq!(error.kind(), ErrorKind::Sealed, "{error}");
     assert_eq!(words(&one), ["a"]);
     let missing = "no/stream".parse().unwrap();
-    let context = factory.segment_context();
-    let opened = Set::open(context, &missing, Text, StateConfig::default()).await;
-    assert_eq!(opened.map(drop).unwrap_err().kind(), ErrorKind::NotFound);
+    for (stream, kind) in [(&stream, ErrorKind::Sealed), (&missing, ErrorKind::NotFound)] {
+        let context = factory.segment_context();
+        let opened = Set::open(context, stream, Text, StateConfig::default()).await;
+        let error = opened.map(drop).unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (kind, Outcome::NotApplied), "{error}");
+        assert!(error.to_string().contains(&stream.to_string()), "{error}");
+    }
 }

@@ -92,11 +92,17 @@ async fn what_does_not_fit_the_table_is_refused_before_it_is_sent() {
     let two = [KeyPut::new(key(1, 1), ""), KeyPut::new(key(2, 1), "")];
     let twice = [KeyPut::new(key(1, 1), ""), KeyPut::new(key(1, 1), "")];
     let many = (0..257).map(|number| KeyPut::new(key(1, number), ""));
+    let both = || [(key(1, 1), version), (key(1, 2), other)].into_iter();
+    let put = |(key, version): (Key, KeyVersion)| KeyPut::new(key, "new").when(version);
+    let removal = |(key, version): (Key, KeyVersion)| KeyRemoval::new(key).when(version);
     for (error, text) in [
         (table.put_all(two).await.unwrap_err(), "key 1 has another primary key"),
         (table.put_all(twice).await.unwrap_err(), "key 1 is the same as key 0"),
         (table.put_all(many).await.unwrap_err(), "257 keys"),
         (table.put_at(key(1, 1), "", other).await.unwrap_err(), "read the key for its version"),
+        (table.remove_at(key(1, 1), other).await.unwrap_err(), "key 0 is in partition"),
+        (table.put_all(both().map(put)).await.unwrap_err(), "key 1 is in partition"),
+        (table.remove_all(both().map(removal)).await.unwrap_err(), "key 1 is in partition"),
         (table.put("four", "").await.unwrap_err(), "a secondary key has 0 bytes"),
         (table.put(Key::new("five5").with_secondary("ab"), "").await.unwrap_err(), "5 bytes"),
         (table.put(key(1, 1), vec![0; 1_040_385]).await.unwrap_err(), "1040385 bytes"),
@@ -108,6 +114,37 @@ async fn what_does_not_fit_the_table_is_refused_before_it_is_sent() {
         assert_eq!(found, (ErrorKind::InvalidArgument, Outcome::NotApplied), "{error}");
         let shown = error.to_string();
         assert!(shown.contains(text) && shown.contains(&table.table().to_string()), "{shown}");
+    }
+    let kept = table.get(key(1, 1)).await.unwrap().unwrap();
+    assert_eq!((kept.value, kept.version), ("v".into(), version));
+}
+
+#[tokio::test]
+async fn an_iteration_with_an_end_that_does_not_fit_the_keys_is_refused() {
+    let (_, table) = create(2).await;
+    let some = |end: &'static str| Some(Bytes::from(end));
+    for (keys, text) in [
+        (Keys::range(some("pri"), None), "a primary key has 3 bytes"),
+        (Keys::range(some("prime"), some("prim")), "a primary key has 5 bytes"),
+        (Keys::range(None, some("p")), "a primary key has 1 bytes"),
+        (Keys::range(None, some("prime")), "a primary key has 5 bytes"),
+        (Keys::of("pri"), "a primary key has 3 bytes"),
+        (Keys::of("prime"), "a primary key has 5 bytes"),
+        (Keys::of("pri").secondary_range(some("se"), None), "a primary key has 3 bytes"),
+        (Keys::of("prime").secondary_prefix("s"), "a primary key has 5 bytes"),
+        (Keys::of("prim").secondary_range(some("s"), None), "a secondary key has 1 bytes"),
+        (Keys::of("prim").secondary_range(some("sec"), None), "a secondary key has 3 bytes"),
+        (Keys::of("prim").secondary_range(None, some("s")), "a secondary key has 1 bytes"),
+        (Keys::of("prim").secondary_range(None, some("sec")), "a secondary key has 3 bytes"),
+        (Keys::prefix("prime"), "the prefix of a primary key has 5 bytes"),
+        (Keys::of("prim").secondary_prefix("sec"), "the prefix of a secondary key has 3 bytes"),
+    ] {
+        let errors = [table.entries(&keys).map(drop), table.keys(&keys).map(drop)];
+        for error in errors.map(Result::unwrap_err) {
+            let found = (error.kind(), error.outcome());
+            assert_eq!(found, (ErrorKind::InvalidArgument, Outcome::NotApplied), "{error}");
+            assert!(error.to_string().contains(text), "{error}: {text}");
+        }
     }
 }
 
@@ -197,6 +234,16 @@ async fn a_table_without_secondary_keys_takes_primary_keys_alone() {
     let values: Vec<&Bytes> = found.iter().map(|entry| &entry.value).collect();
     assert_eq!(values, ["PEAR", "PLUM"]);
     assert!(table.get("fig").await.is_err(), "a key has 4 bytes");
+    let secondary = Key::new("kiwi").with_secondary("2");
+    assert!(table.get(secondary).await.is_err(), "the table has no secondary keys");
+    for entry in found {
+        let version = table.put_at(entry.key.clone(), "new", entry.version).await.unwrap();
+        let stale = table.remove_at(entry.key.clone(), entry.version).await.unwrap_err();
+        assert_eq!(stale.kind(), ErrorKind::ConditionFailed, "{stale}");
+        table.remove_at(entry.key, version).await.unwrap();
+    }
+    let left: Vec<_> = table.keys(&Keys::all()).unwrap().try_collect().await.unwrap();
+    assert_eq!(left.iter().map(|(key, _)| key.primary()).collect::<Vec<_>>(), ["kiwi"]);
 }
 
 /// The changes that come until some condition holds of all of them.

@@ -19,9 +19,12 @@ const SECONDARY: u16 = 5;
 
 /// A table of four partitions, whose keys have 4 and 2 bytes and which is read in small pages.
 async fn create() -> KeyValueTable {
+    create_with(KeyValueTableConfiguration::new(4, 4).with_secondary_key_length(2)).await
+}
+
+async fn create_with(configuration: KeyValueTableConfiguration) -> KeyValueTable {
     let factory = factory().await;
     let name = new_table(&factory).await;
-    let configuration = KeyValueTableConfiguration::new(4, 4).with_secondary_key_length(2);
     factory.controller().create_key_value_table(&name, &configuration).await.unwrap();
     let config = TableConfig::default().with_page_size(4);
     factory.key_value_table_with(&name, config).await.unwrap()
@@ -36,21 +39,35 @@ fn key(first: u32, second: u16) -> Key {
     Key::new(primary(first)).with_secondary(second.to_be_bytes().to_vec())
 }
 
-fn keys_of(first: u32) -> impl Iterator<Item = Key> {
-    (0..SECONDARY).map(move |second| key(first, second))
-}
-
 /// The entries by the bytes of their keys, as the table should have them.
 #[derive(Default)]
-struct Model(BTreeMap<(Bytes, Bytes), (Bytes, KeyVersion)>);
+struct Model {
+    entries: BTreeMap<(Bytes, Bytes), (Bytes, KeyVersion)>,
+    /// The secondary keys under each primary key; a single empty one in a table without them.
+    seconds: Vec<Bytes>,
+}
 
 impl Model {
+    fn with_secondary_keys() -> Self {
+        let seconds = (0..SECONDARY).map(|second| second.to_be_bytes().to_vec().into());
+        Self { seconds: seconds.collect(), ..Self::default() }
+    }
+
+    fn without_secondary_keys() -> Self {
+        Self { seconds: vec![Bytes::new()], ..Self::default() }
+    }
+
+    fn keys_of(&self, first: u32) -> Vec<Key> {
+        let key = |second: &Bytes| Key::new(primary(first)).with_secondary(second.clone());
+        self.seconds.iter().map(key).collect()
+    }
+
     fn place(key: &Key) -> (Bytes, Bytes) {
         (key.primary().clone(), key.secondary().clone())
     }
 
     fn version(&self, key: &Key) -> KeyVersion {
-        self.0[&Self::place(key)].1
+        self.entries[&Self::place(key)].1
     }
 
     /// Puts a value under all keys of one primary key, each on a condition.
@@ -65,29 +82,30 @@ impl Model {
             let condition = condition(self, &key);
             KeyPut::new(key, value.to_owned()).when(condition)
         };
-        let puts: Vec<KeyPut> = keys_of(first).map(put).collect();
+        let puts: Vec<KeyPut> = self.keys_of(first).into_iter().map(put).collect();
         let versions = table.put_all(puts).await.unwrap();
-        assert_eq!(versions.len(), usize::from(SECONDARY));
-        for (key, version) in keys_of(first).zip(versions) {
-            let before = self.0.insert(Self::place(&key), (value.to_owned().into(), version));
+        assert_eq!(versions.len(), self.seconds.len());
+        for (key, version) in self.keys_of(first).into_iter().zip(versions) {
+            let entry = (value.to_owned().into(), version);
+            let before = self.entries.insert(Self::place(&key), entry);
             assert!(before.is_none_or(|(_, before)| before != version), "a version came twice");
         }
     }
 
     /// Compares the table with the model, by single reads, reads of many keys, and iterations.
     async fn check(&self, table: &KeyValueTable) {
-        let mut all: Vec<Key> = (0..PRIMARY).flat_map(keys_of).collect();
-        all.push(key(PRIMARY, 0));
+        // The last primary key has no entries.
+        let all: Vec<Key> = (0..=PRIMARY).flat_map(|first| self.keys_of(first)).collect();
         let read = table.get_all(all.clone()).await.unwrap();
         assert_eq!(read.len(), all.len());
         for (key, read) in all.iter().zip(read) {
             let read = read.map(|entry| (entry.value, entry.version));
-            assert_eq!(read.as_ref(), self.0.get(&Self::place(key)), "{key:?}");
+            assert_eq!(read.as_ref(), self.entries.get(&Self::place(key)), "{key:?}");
         }
         for key in all.iter().step_by(7) {
             let found = table.get(key.clone()).await.unwrap();
             let found = found.map(|entry| (entry.value, entry.version));
-            assert_eq!(found.as_ref(), self.0.get(&Self::place(key)), "{key:?}");
+            assert_eq!(found.as_ref(), self.entries.get(&Self::place(key)), "{key:?}");
             assert_eq!(table.exists(key.clone()).await.unwrap(), found.is_some());
         }
         self.check_part(table, &Keys::all(), |_| true).await;
@@ -100,7 +118,7 @@ impl Model {
         keys: &Keys,
         is_in: impl Fn(&(Bytes, Bytes)) -> bool,
     ) {
-        let expected: Vec<_> = self.0.iter().filter(|(place, _)| is_in(place)).collect();
+        let expected: Vec<_> = self.entries.iter().filter(|(place, _)| is_in(place)).collect();
         let entries: Vec<_> = table.entries(keys).unwrap().try_collect().await.unwrap();
         let found: Vec<_> = entries
             .into_iter()
@@ -117,28 +135,36 @@ impl Model {
 
 #[tokio::test]
 async fn a_table_is_as_its_model_after_each_kind_of_change() {
-    let (table, mut model) = (create().await, Model::default());
-    model.check(&table).await;
+    follow(&create().await, Model::with_secondary_keys()).await;
+}
+
+#[tokio::test]
+async fn a_table_without_secondary_keys_is_as_its_model_after_each_kind_of_change() {
+    let table = create_with(KeyValueTableConfiguration::new(4, 4)).await;
+    follow(&table, Model::without_secondary_keys()).await;
+}
+
+/// Makes each kind of change of all keys, and compares the table with the model after it.
+async fn follow(table: &KeyValueTable, mut model: Model) {
+    model.check(table).await;
     for first in 0..PRIMARY {
-        model.put(&table, first, "inserted", |_, _| KeyCondition::Absent).await;
-        let again = keys_of(first).map(|key| KeyPut::new(key, "").when(KeyCondition::Absent));
+        model.put(table, first, "inserted", |_, _| KeyCondition::Absent).await;
+        let again = model.keys_of(first).into_iter();
+        let again = again.map(|key| KeyPut::new(key, "").when(KeyCondition::Absent));
         let refused = table.put_all(again).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConditionFailed);
     }
-    model.check(&table).await;
+    model.check(table).await;
     for first in 0..PRIMARY {
-        let stale = model.version(&key(first, 0));
-        model.put(&table, first, "put", |_, _| KeyCondition::Any).await;
+        let keys = model.keys_of(first);
+        let stale = model.version(&keys[0]);
+        model.put(table, first, "put", |_, _| KeyCondition::Any).await;
         // One wrong version refuses the puts and the removals of all.
-        let condition = |at: u16, key: &Key| if at == 0 { stale } else { model.version(key) };
-        let puts = (0..SECONDARY).zip(keys_of(first)).map(|(at, key)| {
-            let condition = condition(at, &key);
-            KeyPut::new(key, "stale").when(condition)
-        });
-        let removals = (0..SECONDARY).zip(keys_of(first)).map(|(at, key)| {
-            let condition = condition(at, &key);
-            KeyRemoval::new(key).when(condition)
-        });
+        let condition = |at: usize| if at == 0 { stale } else { model.version(&keys[at]) };
+        let puts = keys.iter().enumerate();
+        let puts = puts.map(|(at, key)| KeyPut::new(key.clone(), "stale").when(condition(at)));
+        let removals = keys.iter().enumerate();
+        let removals = removals.map(|(at, key)| KeyRemoval::new(key.clone()).when(condition(at)));
         for refused in [
             table.put_all(puts).await.map(drop).unwrap_err(),
             table.remove_all(removals).await.unwrap_err(),
@@ -147,32 +173,33 @@ async fn a_table_is_as_its_model_after_each_kind_of_change() {
             assert_eq!(found, (ErrorKind::ConditionFailed, Outcome::NotApplied), "{refused}");
         }
     }
-    model.check(&table).await;
+    model.check(table).await;
     for first in 0..PRIMARY {
-        model.put(&table, first, "put at", |model, key| model.version(key).into()).await;
+        model.put(table, first, "put at", |model, key| model.version(key).into()).await;
     }
-    model.check(&table).await;
+    model.check(table).await;
     // With versions and without, together and one by one.
     for first in (0..PRIMARY).step_by(2) {
-        let versions: Vec<_> = keys_of(first).map(|key| model.version(&key)).collect();
-        let removals = keys_of(first).zip(versions);
-        let removals = removals.map(|(key, version)| KeyRemoval::new(key).when(version));
+        let removals = model.keys_of(first).into_iter().map(|key| {
+            let version = model.version(&key);
+            KeyRemoval::new(key).when(version)
+        });
         table.remove_all(removals).await.unwrap();
-        for key in keys_of(first + 1) {
+        for key in model.keys_of(first + 1) {
             table.remove(key).await.unwrap();
         }
     }
-    model.0.clear();
-    model.check(&table).await;
+    model.entries.clear();
+    model.check(table).await;
     for first in 0..PRIMARY {
-        model.put(&table, first, "inserted again", |_, _| KeyCondition::Absent).await;
+        model.put(table, first, "inserted again", |_, _| KeyCondition::Absent).await;
     }
-    model.check(&table).await;
+    model.check(table).await;
 }
 
 #[tokio::test]
 async fn an_iteration_has_the_keys_of_its_range_whatever_its_ends_are() {
-    let (table, mut model) = (create().await, Model::default());
+    let (table, mut model) = (create().await, Model::with_secondary_keys());
     for first in 0..PRIMARY {
         model.put(&table, first, "v", |_, _| KeyCondition::Absent).await;
     }
