@@ -14,7 +14,7 @@ use pravega_sdk_wire_protocol::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use uuid::Uuid;
 
@@ -259,6 +259,72 @@ async fn changes_that_wait_for_the_disk_stay_within_the_memory_of_the_process() 
     for flood in floods {
         drop(timeout(FAR, flood).await.unwrap().unwrap());
     }
+}
+
+/// Sends commands in rounds for a while, and takes their replies; returns the most that was
+/// resident meanwhile, in KiB.
+async fn rounds(
+    process: &Process,
+    port: u16,
+    time: Duration,
+    mut round: impl FnMut(u32) -> Vec<WireCommand>,
+) -> u64 {
+    let (mut taken, mut sent) = connect(port).await.into_split();
+    let replies = tokio::spawn(async move {
+        tokio::io::copy(&mut taken, &mut tokio::io::sink()).await.ok();
+    });
+    let (until, mut most) = (Instant::now() + time, 0);
+    for number in 0.. {
+        if Instant::now() > until {
+            break;
+        }
+        timeout(FAR, sent.write_all(&frames(round(number)))).await.unwrap().unwrap();
+        if number % 4 == 0 {
+            most = most.max(process.resident_kib());
+        }
+    }
+    drop(sent);
+    timeout(FAR, replies).await.unwrap().unwrap();
+    most
+}
+
+#[tokio::test]
+async fn what_is_made_and_undone_again_and_again_stays_within_the_memory_of_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("data");
+    let arguments = ["--memory", "16M", "--dir", folder.to_str().unwrap()];
+    let process = Process::start_with_one_arena(&arguments);
+    let port = store_port(&process).await;
+    let segments = |number: u32| -> Vec<WireCommand> {
+        let names = (0..100).map(|at| format!("a/made/{}.#epoch.0", 100 * number + at));
+        let made = |name: String| -> [WireCommand; 2] {
+            let delete = DeleteSegment {
+                request_id: 1,
+                segment: name.as_str().into(),
+                delegation_token: "".into(),
+            };
+            [create(&name).into(), delete.into()]
+        };
+        names.flat_map(made).collect()
+    };
+    let made = rounds(&process, port, Duration::from_secs(1), segments).await;
+    // Each entry of a table has a key that is new.
+    ask(&mut connect(port).await, vec![create_table("a/b/0.#epoch.0")]).await;
+    let entries = |number: u32| {
+        let keys = (0..2000_u32).map(|at| Bytes::from([number, at].map(u32::to_be_bytes).concat()));
+        let key = |data| TableKey { data, key_version: TableKey::NO_VERSION };
+        let removed = RemoveTableKeys {
+            request_id: 1,
+            segment: "a/b/0.#epoch.0".into(),
+            delegation_token: "".into(),
+            keys: keys.clone().map(key).collect(),
+            table_segment_offset: -1,
+        };
+        vec![put("a/b/0.#epoch.0", keys.map(|key| (key, Bytes::new()))), removed.into()]
+    };
+    let put = rounds(&process, port, Duration::from_secs(2), entries).await;
+    assert!(made.max(put) <= (16 + 64) << 10, "{made} and {put} KiB are resident");
+    check_within(&process, 16 + 64).await;
 }
 
 /// A frame of HTTP/2.

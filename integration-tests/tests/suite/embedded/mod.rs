@@ -19,6 +19,7 @@ mod large;
 mod largest;
 mod lifecycle;
 mod limits;
+mod lost_files;
 mod misuse;
 mod process;
 mod rest;
