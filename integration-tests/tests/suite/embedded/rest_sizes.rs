@@ -16,6 +16,7 @@ use pravega_sdk_types::{
     StreamConfiguration,
 };
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// The larger size, and the smaller one.
 const LARGE: usize = 800;
@@ -167,7 +168,9 @@ async fn prepare(controller: &Arc<dyn Controller>, size: usize) {
         let name = if number == 0 { "g".to_owned() } else { format!("group-{number}") };
         let group = ScopedReaderGroup::new(scope.clone(), name.parse().unwrap());
         let configuration = if number == 0 { &all } else { &one };
-        controller.create_reader_group(&group, configuration).await.unwrap();
+        let configuration =
+            configuration.clone().with_identity(Uuid::from_u128(1 + number as u128), Some(0));
+        controller.create_reader_group(&group, &configuration).await.unwrap();
         let scope = Scope::new(format!("scope-{number}")).unwrap();
         controller.create_scope(&scope).await.unwrap();
     }
