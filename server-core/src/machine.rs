@@ -199,7 +199,8 @@ impl Machine {
         self.touched().saturating_add(self.keys_elsewhere)
     }
 
-    /// The most memory of the keys of changed values, of segments and of the catalog each, in bytes.
+    /// The most memory of the keys of changed values, of segments and of the catalog each, in
+    /// bytes.
     pub(crate) fn most_touched(&self) -> u64 {
         self.most_touched
     }

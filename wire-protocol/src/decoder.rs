@@ -126,7 +126,8 @@ impl Decoder {
     /// As [`Self::room_needed`], where the frame before had `before` bytes.
     ///
     /// The next frame may well be as long, so as much is reserved before it arrives: it is not
-    /// copied to a longer block again and again. A peer costs no more by it than it has sent before.
+    /// copied to a longer block again and again. A peer costs no more by it than it has sent
+    /// before.
     #[must_use]
     pub fn room_needed_after(&self, received: &[u8], before: usize) -> usize {
         let missing = match self.peek(received) {

@@ -32,7 +32,8 @@ pub(super) struct Driver {
     socket: Socket,
     shared: Arc<Shared>,
     received: BytesMut,
-    /// The length of the last frames: that of the last one, unless one shortly before it was longer.
+    /// The length of the last frames: that of the last one, unless one shortly before it was
+    /// longer.
     usual_len: usize,
     /// What the task has taken and not written yet.
     frames: SendBuffer,

@@ -85,8 +85,8 @@ impl fmt::Debug for FetchStep {
     }
 }
 
-/// The most bytes of a log file that are read at once, unless one span has more: four of the longest
-/// records, which stay in the cache of a processor until they are checked and copied.
+/// The most bytes of a log file that are read at once, unless one span has more: four of the
+/// longest records, which stay in the cache of a processor until they are checked and copied.
 const MAX_READ: u64 = 4 * (MAX_DATA as u64 + 1024);
 /// Spans of a segment that are no further apart in a file are read at once: another read would take
 /// longer than these bytes do.
@@ -186,8 +186,8 @@ impl Fetch {
         }
     }
 
-    /// Continues after the last [`FetchStep::Read`] has failed, if it can be made of fewer bytes: some
-    /// of them may be readable. Returns false if it cannot.
+    /// Continues after the last [`FetchStep::Read`] has failed, if it can be made of fewer bytes:
+    /// some of them may be readable. Returns false if it cannot.
     #[must_use]
     pub fn handle_unreadable(&mut self) -> bool {
         let has_several = matches!(&self.asked, Asked::Records(spans, _) if spans.len() > 1);

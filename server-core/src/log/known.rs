@@ -1,9 +1,9 @@
 //! Spans of segments that were read from runs, for the next fetches of those segments.
 //!
-//! A fetch looks for a byte in each run from the newest on, and a block of a run has many spans that
-//! follow each other. A segment that is read in order is fetched from them without another search.
-//! They stay true: all copies of a byte are the same, and spans of files that are gone are passed
-//! over.
+//! A fetch looks for a byte in each run from the newest on, and a block of a run has many spans
+//! that follow each other. A segment that is read in order is fetched from them without another
+//! search. They stay true: all copies of a byte are the same, and spans of files that are gone are
+//! passed over.
 
 use std::collections::VecDeque;
 

@@ -130,8 +130,8 @@ impl Watched {
             .is_none_or(|before| before.is_same(now) || before.modified == now.modified)
     }
 
-    /// Takes what the system says of the file with a name now: `None` if there is none. Returns what
-    /// has happened to it, if it was not the driver.
+    /// Takes what the system says of the file with a name now: `None` if there is none. Returns
+    /// what has happened to it, if it was not the driver.
     pub fn see(&mut self, name: &str, openness: Openness, now: Option<Seen>) -> Option<LostFile> {
         let before = *self.files.get(name)?;
         let lost = |loss| Some(LostFile { name: name.to_owned(), loss });

@@ -369,8 +369,8 @@ impl SegmentBytes {
         }
     }
 
-    /// Returns true if the byte before an offset is in memory: most likely it was read just now, and
-    /// the segment is read in order.
+    /// Returns true if the byte before an offset is in memory: most likely it was read just now,
+    /// and the segment is read in order.
     pub(super) fn is_read_in_order(&self, offset: u64) -> bool {
         let before = self.full.partition_point(|piece| piece.end < offset);
         offset > self.start && self.full.get(before).is_some_and(|piece| piece.start() < offset)

@@ -21,8 +21,8 @@ use crate::{
 };
 
 impl Store {
-    /// Encodes changes for a log from now on, and keeps keys of at most so much memory. There are no
-    /// segments.
+    /// Encodes changes for a log from now on, and keeps keys of at most so much memory. There are
+    /// no segments.
     pub(crate) fn begin_log(&mut self, most_touched: u64) {
         let touched = TouchedKeys::within(most_touched);
         self.log = Some(Box::new(SegmentLog { touched, ..SegmentLog::default() }));

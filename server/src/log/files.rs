@@ -158,8 +158,8 @@ impl Open {
 /// Frees the bytes of a file without a name, in steps.
 ///
 /// To free a long file at once keeps other calls of the file system waiting, syncs among them, for
-/// 10 ms and more. A step takes about 0.3 ms, in which a kernel without preemption gives the core to
-/// no other thread.
+/// 10 ms and more. A step takes about 0.3 ms, in which a kernel without preemption gives the core
+/// to no other thread.
 #[expect(clippy::disallowed_methods, reason = "the threads of the log are none of the runtime's")]
 fn free(file: Arc<File>) {
     let (mut shared, until) = (file, Instant::now() + READERS);
@@ -430,7 +430,7 @@ mod tests {
         }
     }
 
-    /// What is lost, as the operator is told.
+    /// What is lost, in the words of the log.
     fn lost(files: &Files) -> Option<String> {
         files.lost().unwrap().map(|lost| lost.to_string())
     }

@@ -42,7 +42,8 @@ const TICK: Duration = Duration::from_millis(100);
 const APART: Duration = Duration::from_secs(1);
 /// The most reads of runs between two looks at the news.
 const READS: usize = 256;
-/// The most ranges that wait until they are counted. If there are more, all files are counted again.
+/// The most ranges that wait until they are counted. If there are more, all files are counted
+/// again.
 const MOST_FREED: usize = 65_536;
 
 /// The thread; it ends after [`Kept::close`](super::kept::Kept::close).

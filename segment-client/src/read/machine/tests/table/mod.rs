@@ -256,7 +256,11 @@ impl Table {
         let (question, now) = (self.rig.question(reader), self.rig.now);
         let machine = &mut self.rig.machine;
         match event {
-            Take => return machine.poll_delivery().map_or(String::new(), |(_, it)| shown(&it)),
+            Take => {
+                let Some((_, taken)) = machine.poll_delivery() else { return String::new() };
+                machine.release(taken.len());
+                return shown(&taken);
+            }
             Close => machine.close(reader),
             ExpectMore => machine.expect(reader, Offset(900)),
             TimerDue => machine.handle_timeout(now),
