@@ -5,18 +5,18 @@ use std::{
     fs::{self, File},
     path::PathBuf,
     process::Command,
-    time::Duration,
 };
 
-use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
-use pravega_sdk_event_stream::{WriterConfig, codec::Utf8};
-use pravega_sdk_integration_tests::harness::{
-    FAR, eventually, new_stream, read_all, tool::binary, unique,
-};
-use pravega_sdk_types::{Outcome, Scope, ScopedStream};
+use pravega_sdk_client_factory::ClientFactory;
+use pravega_sdk_event_stream::codec::Utf8;
+use pravega_sdk_integration_tests::harness::{FAR, eventually, tool::binary, unique};
+use pravega_sdk_types::{Outcome, Scope};
 use tokio::time::timeout;
 
-use super::process::Process;
+use super::{
+    process::Process,
+    support::{Impatient, texts},
+};
 
 /// The calls that write and sync files: while there is a file `FAULT`, they fail with the number in
 /// it.
@@ -100,28 +100,11 @@ impl FailingDisk {
     }
 }
 
-/// The texts of all events of a stream.
-async fn read(factory: &ClientFactory, stream: &ScopedStream) -> Vec<String> {
-    let events = read_all(factory, stream).await;
-    events.iter().map(|event| String::from_utf8(event.event().to_vec()).unwrap()).collect()
-}
-
 /// Checks what clients and the operator of a server get whose disk begins to fail.
 async fn check(number: i32, text: &str) {
     let disk = FailingDisk::new();
     let process = disk.start();
-    // It does not try for long.
-    let (first, last) = (Duration::from_millis(10), Duration::from_millis(100));
-    let config = ClientConfig::from_url(&process.url).unwrap().with_default_retry(3, first, last);
-    let factory = ClientFactory::new(config).unwrap();
-    let stream = new_stream(factory.controller(), 1).await;
-    let config = WriterConfig::default().with_delivery_timeout(Duration::from_secs(5));
-    let writer = factory.event_writer_with(&stream, Utf8, config).await.unwrap();
-    let mut written = Vec::new();
-    for number in 0..20 {
-        written.push(number.to_string());
-        writer.write("key", number.to_string()).await.unwrap();
-    }
+    let Impatient { factory, stream, writer, written } = Impatient::connect(&process.url).await;
     assert!(!disk.has_told("ERROR"), "nothing has failed");
 
     disk.fail(number);
@@ -134,7 +117,7 @@ async fn check(number: i32, text: &str) {
     let why = format!("cannot write the log: {text}");
     eventually("the reason is logged", async || disk.has_told(&why)).await;
     assert!(disk.has_told("ERROR") && disk.has_told("no more changes are taken"));
-    assert_eq!(read(&factory, &stream).await, written, "reading goes on");
+    assert_eq!(texts(&factory, &stream).await, written, "reading goes on");
 
     // Only a new start knows what is on the disk.
     disk.repair();
@@ -142,7 +125,7 @@ async fn check(number: i32, text: &str) {
     drop((writer, process, factory));
     let process = disk.start();
     let factory = ClientFactory::connect(&process.url).await.unwrap();
-    let found = read(&factory, &stream).await;
+    let found = texts(&factory, &stream).await;
     // What was not acknowledged may be there, if only its sync has failed.
     assert!(found.starts_with(&written) && found.len() <= 21, "{found:?}");
     let writer = factory.event_writer(&stream, Utf8).await.unwrap();

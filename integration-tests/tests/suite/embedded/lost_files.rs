@@ -4,29 +4,24 @@ use std::{
     fs::{self, File},
     path::Path,
     process::Command,
-    time::Duration,
 };
 
-use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
-use pravega_sdk_event_stream::{WriterConfig, codec::Utf8};
-use pravega_sdk_integration_tests::harness::{
-    FAR, eventually, new_stream, read_all, tool::binary, unique,
-};
-use pravega_sdk_types::{Scope, ScopedStream};
+use pravega_sdk_client_factory::ClientFactory;
+use pravega_sdk_event_stream::codec::Utf8;
+use pravega_sdk_integration_tests::harness::{FAR, eventually, tool::binary, unique};
+use pravega_sdk_types::Scope;
 use tokio::time::timeout;
 
-use super::process::Process;
+use super::{
+    process::Process,
+    support::{Impatient, texts},
+};
 
 fn start(parent: &Path) -> Process {
     let mut command = Command::new(binary());
     command.args(["dev", "--port", "0", "--dir"]).arg(parent.join("data"));
     let stderr = File::options().create(true).append(true).open(parent.join("stderr")).unwrap();
     Process::spawn_with(&mut command, stderr.into())
-}
-
-async fn read(factory: &ClientFactory, stream: &ScopedStream) -> Vec<String> {
-    let events = read_all(factory, stream).await;
-    events.iter().map(|event| String::from_utf8(event.event().to_vec()).unwrap()).collect()
 }
 
 /// Checks what clients and the operator of a server get after one of its files was moved away, and
@@ -37,17 +32,7 @@ async fn check(name: &str, replaces: bool, told: &str) {
     let elsewhere = parent.path().join("elsewhere");
     let stderr = || fs::read_to_string(parent.path().join("stderr")).unwrap();
     let process = start(parent.path());
-    let (first, last) = (Duration::from_millis(10), Duration::from_millis(100));
-    let config = ClientConfig::from_url(&process.url).unwrap().with_default_retry(3, first, last);
-    let factory = ClientFactory::new(config).unwrap();
-    let stream = new_stream(factory.controller(), 1).await;
-    let config = WriterConfig::default().with_delivery_timeout(Duration::from_secs(5));
-    let writer = factory.event_writer_with(&stream, Utf8, config).await.unwrap();
-    let mut written = Vec::new();
-    for number in 0..20 {
-        written.push(number.to_string());
-        writer.write("key", number.to_string()).await.unwrap();
-    }
+    let Impatient { factory, stream, writer, written } = Impatient::connect(&process.url).await;
     assert!(!stderr().contains("ERROR"), "nothing is lost");
 
     fs::rename(&path, &elsewhere).unwrap();
@@ -62,7 +47,7 @@ async fn check(name: &str, replaces: bool, told: &str) {
     let refused = factory.controller().create_scope(&scope).await.unwrap_err();
     assert!(format!("{refused:?}").contains(told), "{refused:?}");
     // What is open is read.
-    assert_eq!(read(&factory, &stream).await, written);
+    assert_eq!(texts(&factory, &stream).await, written);
     drop((writer, process, factory));
     if replaces {
         assert_eq!(fs::read(&path).unwrap(), b"another", "it is not the server's");
@@ -71,7 +56,7 @@ async fn check(name: &str, replaces: bool, told: &str) {
     fs::rename(&elsewhere, &path).unwrap();
     let process = start(parent.path());
     let factory = ClientFactory::connect(&process.url).await.unwrap();
-    assert_eq!(read(&factory, &stream).await, written);
+    assert_eq!(texts(&factory, &stream).await, written);
     factory.event_writer(&stream, Utf8).await.unwrap().write("key", "more").await.unwrap();
 }
 

@@ -1,10 +1,11 @@
-//! A server with a client, numbered events, and the creation of a segment.
+//! A server with a client, numbered events, a client that gives up soon, and the creation of a
+//! segment.
 
 use std::time::Duration;
 
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
-use pravega_sdk_event_stream::codec::Utf8;
-use pravega_sdk_integration_tests::harness::{self, read_all};
+use pravega_sdk_event_stream::{EventWriter, WriterConfig, codec::Utf8};
+use pravega_sdk_integration_tests::harness::{self, new_stream, read_all};
 use pravega_sdk_server::{EmbeddedServer, ServerBuilder};
 use pravega_sdk_types::{ScalingPolicy, Scope, ScopedStream, StreamConfiguration};
 use pravega_sdk_wire_protocol::commands::CreateSegment;
@@ -72,6 +73,37 @@ pub(super) async fn numbers(factory: &ClientFactory, stream: &ScopedStream) -> V
         .collect();
     numbers.sort_unstable();
     numbers
+}
+
+/// The texts of all events of a stream.
+pub(super) async fn texts(factory: &ClientFactory, stream: &ScopedStream) -> Vec<String> {
+    let events = read_all(factory, stream).await;
+    events.iter().map(|event| String::from_utf8(event.event().to_vec()).unwrap()).collect()
+}
+
+/// A client that does not try for long, and the events that it has written.
+pub(super) struct Impatient {
+    pub(super) factory: ClientFactory,
+    pub(super) stream: ScopedStream,
+    pub(super) writer: EventWriter<Utf8>,
+    pub(super) written: Vec<String>,
+}
+
+impl Impatient {
+    pub(super) async fn connect(url: &str) -> Self {
+        let (first, last) = (Duration::from_millis(10), Duration::from_millis(100));
+        let config = ClientConfig::from_url(url).unwrap().with_default_retry(3, first, last);
+        let factory = ClientFactory::new(config).unwrap();
+        let stream = new_stream(factory.controller(), 1).await;
+        let config = WriterConfig::default().with_delivery_timeout(Duration::from_secs(5));
+        let writer = factory.event_writer_with(&stream, Utf8, config).await.unwrap();
+        let mut written = Vec::new();
+        for number in 0..20 {
+            written.push(number.to_string());
+            writer.write("key", number.to_string()).await.unwrap();
+        }
+        Self { factory, stream, writer, written }
+    }
 }
 
 /// Creates a segment of a stream, as its first request on a connection.
