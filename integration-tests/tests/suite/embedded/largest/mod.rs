@@ -129,7 +129,7 @@ async fn no_message_holds_another_client_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints times, by hand"]
+#[ignore = "a figure, no check: bench/README.md has the command"]
 async fn by_hand_largest() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("data");
