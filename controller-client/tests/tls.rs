@@ -2,6 +2,8 @@
 //! cannot help. The crate `tls` tests the cases one by one.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "../../tls/tests/common/accept.rs"]
+mod accept;
 #[path = "../../tls/tests/common/authority.rs"]
 mod authority;
 
@@ -25,7 +27,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
-use self::authority::{Authority, server};
+use self::{
+    accept::accept,
+    authority::{Authority, server},
+};
 
 struct Server;
 
@@ -62,7 +67,7 @@ async fn serve(authority: &Authority, name: &str, asks: bool) -> u16 {
         while let Ok((socket, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                let Ok(mut socket) = acceptor.accept(socket).await else { return };
+                let Some(mut socket) = accept(&acceptor, socket).await else { return };
                 let mut inner = TcpStream::connect(("127.0.0.1", behind)).await.unwrap();
                 copy_bidirectional(&mut socket, &mut inner).await.ok();
             });

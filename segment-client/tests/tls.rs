@@ -2,6 +2,8 @@
 //! tests the cases one by one.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "../../tls/tests/common/accept.rs"]
+mod accept;
 #[path = "../../tls/tests/common/authority.rs"]
 mod authority;
 
@@ -20,7 +22,10 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use self::authority::{Authority, server};
+use self::{
+    accept::accept,
+    authority::{Authority, server},
+};
 
 /// A server's configuration with a certificate of an authority for `name`.
 fn with_certificate(
@@ -39,7 +44,8 @@ async fn store(tls: Option<ServerConfig>) -> Endpoint {
         let (socket, _) = listener.accept().await.unwrap();
         match tls {
             Some(config) => {
-                if let Ok(socket) = TlsAcceptor::from(Arc::new(config)).accept(socket).await {
+                let acceptor = TlsAcceptor::from(Arc::new(config));
+                if let Some(socket) = accept(&acceptor, socket).await {
                     greet(socket).await;
                 }
             }
@@ -129,7 +135,7 @@ async fn silent(tls: Option<ServerConfig>) -> Endpoint {
         while let Ok((mut socket, _)) = listener.accept().await {
             match &acceptor {
                 Some(acceptor) => {
-                    let mut socket = acceptor.accept(socket).await.unwrap();
+                    let mut socket = accept(acceptor, socket).await.unwrap();
                     socket.read_u8().await.ok();
                 }
                 None => {

@@ -19,11 +19,13 @@ pub struct SecureStream<S> {
     peer: Peer,
     fault: PeerFault,
     has_received: bool,
+    /// A write that failed, while what the peer has said is read.
+    failed: Option<io::Error>,
 }
 
 impl<S> SecureStream<S> {
     pub(crate) fn new(io: TlsStream<Heard<S>>, peer: Peer, fault: PeerFault) -> Self {
-        Self { io, peer, fault, has_received: false }
+        Self { io, peer, fault, has_received: false, failed: None }
     }
 
     fn explain(&self, error: io::Error) -> io::Error {
@@ -37,6 +39,31 @@ impl<S> SecureStream<S> {
             }
             None => error,
         }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> SecureStream<S> {
+    /// Writes, or flushes. After a failure it reads first what the peer has said before it closed
+    /// the connection, such as why it refuses the client's certificate: a writer that fails does
+    /// not read again.
+    fn poll_sent<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        send: impl FnOnce(Pin<&mut TlsStream<Heard<S>>>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if self.failed.is_none() {
+            match send(Pin::new(&mut self.io), cx) {
+                Poll::Ready(Err(error)) if !self.has_received => self.failed = Some(error),
+                sent => return sent,
+            }
+        }
+        let mut bytes = [0; 16];
+        let read = ready!(Pin::new(&mut *self).poll_read(cx, &mut ReadBuf::new(&mut bytes)));
+        let failed = self.failed.take().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into());
+        let refusal = read.err().filter(|error| {
+            error.get_ref().is_some_and(|source| source.downcast_ref::<TlsError>().is_some())
+        });
+        Poll::Ready(Err(refusal.unwrap_or(failed)))
     }
 }
 
@@ -63,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for SecureStream<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        self.poll_sent(cx, |io, cx| io.poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -71,7 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for SecureStream<S> {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, parts)
+        self.poll_sent(cx, |io, cx| io.poll_write_vectored(cx, parts))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -79,7 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for SecureStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        self.poll_sent(cx, AsyncWrite::poll_flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

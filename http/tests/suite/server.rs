@@ -16,6 +16,8 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
+use crate::accept::accept;
+
 /// A limit far beyond the time of any step on a busy machine.
 pub(crate) const FAR: Duration = Duration::from_secs(60);
 /// The longest body that the clients of tests read.
@@ -83,7 +85,7 @@ impl Server {
                     match tls {
                         None => answer(socket, says, &noted).await,
                         Some(tls) => {
-                            let Ok(stream) = tls.accept(socket).await else { return };
+                            let Some(stream) = accept(&tls, socket).await else { return };
                             answer(stream, says, &noted).await;
                         }
                     }

@@ -19,6 +19,8 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
+use crate::accept::accept;
+
 /// A deadline far beyond the time of any step on a busy machine.
 pub(crate) const FAR: Duration = Duration::from_secs(60);
 /// The secret of the client, which must be shown nowhere.
@@ -116,7 +118,7 @@ impl Issuer {
                 tokio::spawn(async move {
                     match tls {
                         Some(tls) => {
-                            if let Ok(stream) = tls.accept(socket).await {
+                            if let Some(stream) = accept(&tls, socket).await {
                                 server.serve(stream).await;
                             }
                         }

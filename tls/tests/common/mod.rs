@@ -1,6 +1,7 @@
 //! Authorities, certificates and servers, all made at run time.
 #![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod accept;
 mod authority;
 
 use std::{io, sync::Arc, time::Duration};
@@ -15,6 +16,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
+use self::accept::accept;
 pub(crate) use self::authority::{
     Authority, Certified, Clients, leaf, self_signed, server, server_of,
 };
@@ -25,7 +27,7 @@ pub(crate) async fn serve(config: ServerConfig) -> Endpoint {
     listen(move |socket| {
         let acceptor = acceptor.clone();
         async move {
-            let Ok(mut socket) = acceptor.accept(socket).await else { return };
+            let Some(mut socket) = accept(&acceptor, socket).await else { return };
             socket.write_u8(1).await.ok();
             socket.flush().await.ok();
             while let Ok(byte) = socket.read_u8().await {
@@ -35,6 +37,39 @@ pub(crate) async fn serve(config: ServerConfig) -> Endpoint {
         }
     })
     .await
+}
+
+/// Serves TLS; a connection whose handshake fails is reset right after its alert.
+pub(crate) async fn serve_and_reset(config: ServerConfig) -> Endpoint {
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    listen(move |socket| {
+        let acceptor = acceptor.clone();
+        async move {
+            if let Err((_, socket)) = acceptor.accept(socket).into_fallible().await {
+                socket.set_zero_linger().unwrap();
+            }
+        }
+    })
+    .await
+}
+
+/// Connects, and writes until that fails, without a read.
+pub(crate) async fn refused_as_it_writes(config: &TlsConfig, endpoint: &Endpoint) -> TlsError {
+    let socket = TcpStream::connect(("127.0.0.1", endpoint.port())).await.unwrap();
+    let (connector, fault) = (TlsConnector::new(config, None), PeerFault::default());
+    let mut stream = connector.connect(socket, endpoint, fault.clone()).await.unwrap();
+    loop {
+        let written = async {
+            stream.write_all(b"request").await?;
+            stream.flush().await
+        };
+        if let Err(error) = written.await {
+            let refusal = of_io(&error);
+            assert_eq!(refusal.to_string(), fault.reason().unwrap().to_string());
+            return refusal;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// Answers every connection with these bytes after it has read something, and closes it.

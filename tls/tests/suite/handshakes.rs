@@ -17,7 +17,8 @@ use tokio::sync::mpsc;
 
 use crate::{
     common::{
-        Authority, Certified, accepted, answer, connect, refused, self_signed, serve, server,
+        Authority, Certified, accepted, answer, connect, refused, refused_as_it_writes,
+        self_signed, serve, serve_and_reset, server,
     },
     texts::{Table, about_the_same},
 };
@@ -205,6 +206,20 @@ async fn a_server_that_asks_for_a_certificate_refuses_clients_each_with_its_own_
 
     let expired = authority.client(|params| params.not_after = date_time_ymd(2002, 1, 1));
     let error = refused(&with(&expired), &endpoint).await;
+    table.expect(&error, "refuses the client's certificate: it has expired, or is not valid yet");
+}
+
+#[tokio::test]
+async fn a_client_whose_write_fails_says_why_the_server_refuses_its_certificate() {
+    let (authority, mut table) = (Authority::new(), Table::default());
+    let config = server(&authority.server("localhost"), Some(&authority));
+    let endpoint = serve_and_reset(config).await;
+    let error = refused_as_it_writes(&authority.trusted(), &endpoint).await;
+    assert_eq!(error.kind(), ErrorKind::Tls);
+    table.expect(&error, "requires a certificate of the client, and none is set");
+    let expired = authority.client(|params| params.not_after = date_time_ymd(2002, 1, 1));
+    let client = expired.of_client().with_trust_pem("test", authority.pem());
+    let error = refused_as_it_writes(&client, &endpoint).await;
     table.expect(&error, "refuses the client's certificate: it has expired, or is not valid yet");
 }
 

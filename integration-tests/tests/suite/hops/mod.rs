@@ -1,5 +1,7 @@
 //! The two hops of a client, to controllers and to segment stores, each with TLS or without.
 
+#[path = "../../../../tls/tests/common/accept.rs"]
+mod accept;
 #[path = "../../../../tls/tests/common/authority.rs"]
 pub(crate) mod authority;
 pub(crate) mod proxy;

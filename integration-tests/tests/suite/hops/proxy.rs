@@ -15,6 +15,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use super::accept::accept;
+
 /// The protocol of controllers.
 const HTTP2: &[u8] = b"h2";
 
@@ -66,7 +68,7 @@ pub(crate) async fn with_tls(controller: u16, mut config: ServerConfig) -> Proxy
     Proxy::start(move |socket, forwarded| {
         let acceptor = acceptor.clone();
         async move {
-            let mut outside = acceptor.accept(socket).await.ok()?;
+            let mut outside = accept(&acceptor, socket).await?;
             let mut inside = TcpStream::connect(("127.0.0.1", controller)).await.ok()?;
             forwarded.fetch_add(1, Ordering::Relaxed);
             copy_bidirectional(&mut outside, &mut inside).await.ok().map(drop)
