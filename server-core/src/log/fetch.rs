@@ -112,6 +112,8 @@ pub struct Fetch {
     asked: Asked,
     /// The run that is searched.
     run: Option<(RunFile, Run)>,
+    /// The files that were removed from the index before the search of the byte.
+    removals: u64,
     /// Spans of the run that may have the byte.
     entries: Vec<Entry>,
     /// Spans that were found in a run, and may have the next bytes too.
@@ -151,6 +153,7 @@ impl Fetch {
             end,
             asked: Asked::Nothing,
             run: None,
+            removals: 0,
             entries: Vec::new(),
             known: Vec::new(),
             input: None,
@@ -254,8 +257,16 @@ impl Fetch {
             return self.ask_records(entry, index);
         }
         let searched = self.run.map(|(run, _)| run);
+        if searched.is_none() {
+            self.removals = index.removals();
+        }
         let next = index.runs_for().find(|(run, _)| searched.is_none_or(|last| *run < last));
         let Some((run, content)) = next else {
+            if self.removals != index.removals() {
+                // It may have been moved meanwhile, to a file that is newer than those searched.
+                self.search_again();
+                return None;
+            }
             return Some(FetchStep::Missing { offset: self.offset });
         };
         self.run = Some((run, content));

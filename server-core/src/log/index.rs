@@ -86,6 +86,8 @@ pub struct Index {
     /// Spans that are in no run yet; the last is of the file that is written.
     spans: BTreeMap<FileNumber, FileSpans>,
     runs: BTreeMap<RunFile, Run>,
+    /// How many files were removed.
+    removals: u64,
 }
 
 impl Index {
@@ -129,6 +131,7 @@ impl Index {
     /// Forgets a file that was removed. Its spans in runs are passed over. Returns the runs without
     /// any file that exists.
     pub fn remove_file(&mut self, file: FileNumber) -> Vec<RunFile> {
+        self.removals += 1;
         self.files.remove(&file);
         self.spans.remove(&file);
         let is_gone = |run: &RunFile| self.files.range(run.first..=run.last).next().is_none();
@@ -137,6 +140,12 @@ impl Index {
             self.runs.remove(run);
         }
         gone
+    }
+
+    /// How many files were removed. If some were during a search, what they had may be in a file
+    /// whose run was passed over before it existed.
+    pub(super) fn removals(&self) -> u64 {
+        self.removals
     }
 
     /// The files that exist.

@@ -6,8 +6,8 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 
 use super::super::{
     DamagedRun, Directory, Entry, FOOTER_LEN, Fetch, FetchStep, FileHead, FileKind, FileNumber,
-    FolderId, Footer, FrameBuilder, Freed, FreedStep, Index, IndexWork, KnownSpans, LogRecord,
-    Merge, Place, ReadFile, Run, RunBuilder, RunFile, Salt, SegmentNumber, read_block,
+    FileSpans, FolderId, Footer, FrameBuilder, Freed, FreedStep, Index, IndexWork, KnownSpans,
+    LogRecord, Merge, Place, ReadFile, Run, RunBuilder, RunFile, Salt, SegmentNumber, read_block,
 };
 use crate::record::Sequence;
 
@@ -21,7 +21,7 @@ struct Files {
 }
 
 fn salt_of(file: u64) -> Salt {
-    Salt(file * 7919)
+    Salt(file.wrapping_mul(7919))
 }
 
 impl Files {
@@ -83,21 +83,54 @@ impl Files {
                     (RunFile { first, last }, merged)
                 }
             };
-            let (kind, folder, salt) = (FileKind::Index, FolderId(1), Salt(run.last.0 * 31));
-            let head = FileHead { kind, folder, number: run.first, salt };
-            let mut builder = RunBuilder::new(&head, run.last);
-            let mut content = BytesMut::new();
-            for entry in &entries {
-                builder.push(entry).unwrap();
-                content.put_slice(&builder.take());
-            }
-            content.put_slice(&builder.finish());
-            let at = content.len() - FOOTER_LEN;
-            let footer = Footer::decode(&content[at..], salt, at as u64).unwrap();
-            self.files.insert(ReadFile::Run(run), content.to_vec());
-            for replaced in self.index.add_run(run, Run { salt, footer }) {
-                self.files.remove(&ReadFile::Run(replaced));
-            }
+            self.put_run(run, &entries);
+        }
+    }
+
+    fn put_run(&mut self, run: RunFile, entries: &[Entry]) {
+        let (kind, folder, salt) =
+            (FileKind::Index, FolderId(1), Salt(run.last.0.wrapping_mul(31)));
+        let head = FileHead { kind, folder, number: run.first, salt };
+        let mut builder = RunBuilder::new(&head, run.last);
+        let mut content = BytesMut::new();
+        for entry in entries {
+            builder.push(entry).unwrap();
+            content.put_slice(&builder.take());
+        }
+        content.put_slice(&builder.finish());
+        let at = content.len() - FOOTER_LEN;
+        let footer = Footer::decode(&content[at..], salt, at as u64).unwrap();
+        self.files.insert(ReadFile::Run(run), content.to_vec());
+        for replaced in self.index.add_run(run, Run { salt, footer }) {
+            self.files.remove(&ReadFile::Run(replaced));
+        }
+    }
+
+    /// Moves the bytes of a file that has a run to a new file, and removes it.
+    fn move_file(&mut self, victim: FileNumber, to: FileNumber) {
+        let has = |(run, _): &(RunFile, Run)| run.first <= victim && victim <= run.last;
+        let (run, _) = self.index.runs().find(has).unwrap();
+        let (salt, mut content, mut spans) = (salt_of(to.0), vec![0; 64], FileSpans::new(to));
+        for entry in self.entries(run).into_iter().filter(|entry| entry.file == victim) {
+            let start = Place { file: to, at: content.len() as u64 };
+            let mut frame = FrameBuilder::new(salt, start, BytesMut::new());
+            let held = &self.segments[&entry.segment];
+            let data = Bytes::copy_from_slice(&held[entry.from as usize..entry.to as usize]);
+            let (segment, offset, meta) = (entry.segment, entry.from, Bytes::new());
+            frame.push(&LogRecord::Data { segment, offset, meta, data });
+            self.sequence += 1;
+            let (bytes, placed) = frame.finish(Sequence(self.sequence)).unwrap();
+            content.extend_from_slice(&bytes);
+            placed.iter().for_each(|span| spans.add(span).unwrap());
+        }
+        self.files.insert(ReadFile::Log(to), content);
+        self.index.add_file(to, salt);
+        let entries: Vec<Entry> =
+            spans.all().map(|(segment, span)| Entry::new(segment, to, span)).collect();
+        self.put_run(RunFile::of(to), &entries);
+        self.files.remove(&ReadFile::Log(victim));
+        for gone in self.index.remove_file(victim) {
+            self.files.remove(&ReadFile::Run(gone));
         }
     }
 
@@ -366,6 +399,56 @@ fn a_fetch_that_knows_the_spans_of_another_one_searches_no_run() {
     assert_eq!(known.of(segment, last).len(), 1);
     let mut fetch = Fetch::new(segment, last, last + 1).knowing(known.of(segment, last));
     assert_eq!(fetch.poll(&written.index), FetchStep::Missing { offset: last });
+}
+
+#[test]
+fn what_is_known_stays_true_while_files_are_moved_and_runs_are_merged() {
+    let (mut moved, mut searched, mut known_only) = (0, 0, 0);
+    for seed in 0..20 {
+        let (mut written, mut known) = (random_files(seed, 16), KnownSpans::default());
+        let mut random = fastrand::Rng::with_seed(seed);
+        for _ in 0..60 {
+            let (segment, content) =
+                written.segments.iter().nth(random.usize(..written.segments.len())).unwrap();
+            let (segment, content) = (*segment, content.clone());
+            let from = random.usize(..=content.len());
+            let to = random.usize(from..=content.len()).min(from + 100_000);
+            let fetch = Fetch::new(segment, from as u64, to as u64);
+            let mut fetch = fetch.knowing(known.of(segment, from as u64));
+            let (mut found, mut runs) = (Vec::new(), 0);
+            loop {
+                let step = fetch.poll(&written.index);
+                // Before a read, or between two steps.
+                let in_runs = |file: &FileNumber| written.index.spans_of(*file).is_none();
+                let victims: Vec<FileNumber> = written.index.files().filter(in_runs).collect();
+                if random.u8(..6) == 0 && !victims.is_empty() {
+                    let victim = victims[random.usize(..victims.len())];
+                    moved += 1;
+                    written.move_file(victim, FileNumber::moved(moved));
+                    written.work();
+                }
+                match step {
+                    FetchStep::Read { file, range } => {
+                        runs += usize::from(matches!(file, ReadFile::Run(_)));
+                        match written.files.get(&file) {
+                            None => fetch.handle_gone(),
+                            Some(content) => {
+                                let range = range.start as usize..range.end as usize;
+                                fetch.handle_read(Bytes::copy_from_slice(&content[range]));
+                            }
+                        }
+                    }
+                    FetchStep::Bytes(bytes) => found.extend_from_slice(&bytes),
+                    FetchStep::Done => break,
+                    other => panic!("seed {seed}: {segment:?} {from}..{to}: {other:?}"),
+                }
+            }
+            assert!(found == content[from..to], "seed {seed}: {segment:?} {from}..{to}");
+            *(if runs == 0 { &mut known_only } else { &mut searched }) += 1;
+            known.keep(segment, fetch.into_known());
+        }
+    }
+    assert!(moved > 100 && searched > 100 && known_only > 100, "{moved} {searched} {known_only}");
 }
 
 #[test]
