@@ -212,8 +212,8 @@ impl Keeper {
         let place = Place { file: first, at: HEAD_LEN as u64 };
         let known = |(number, used): (FileNumber, FileUse)| {
             let len = if number == first { HEAD_LEN as u64 } else { used.len };
-            let salt = self.index.salt(number)?;
-            Some(KnownFile { number, salt, len, bytes: used.bytes, live: used.live })
+            let (salt, live) = (self.index.salt(number)?, self.space.recorded(number, used));
+            Some(KnownFile { number, salt, len, bytes: used.bytes, live })
         };
         let files = self.space.settled(first.next()).filter_map(known).collect();
         let runs = self.known_runs();
@@ -356,5 +356,66 @@ impl Keeper {
         let bytes = spans.iter().map(|span| span.to - span.from).sum();
         self.space.grow(file, end, bytes);
         self.index.commit(spans)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::{
+        super::{
+            head::{FileHead, FileKind},
+            ids::{FolderId, SegmentNumber},
+            run::{FOOTER_LEN, RunBuilder},
+            writer::CurrentFile,
+        },
+        *,
+    };
+
+    const SPACE: SpaceSettings = SpaceSettings { limit: None, reserve: 0 };
+
+    /// A run of a file, without spans.
+    fn run(file: FileNumber) -> (Run, u64) {
+        let (salt, folder) = (Salt(1), FolderId(1));
+        let head = FileHead { kind: FileKind::Index, folder, number: file, salt };
+        let bytes = BytesMut::from(&RunBuilder::new(&head, file).finish()[..]);
+        let at = bytes.len() - FOOTER_LEN;
+        let footer = Footer::decode(&bytes[at..], salt, at as u64).unwrap();
+        (Run { salt, footer }, bytes.len() as u64)
+    }
+
+    /// A start that reads the checkpoint which another keeper begins now.
+    fn after_a_checkpoint_of(keeper: &mut Keeper) -> Keeper {
+        let CheckpointNeeds { position, files, runs } = keeper.begin_checkpoint().unwrap();
+        let mut next = Keeper::new(SPACE);
+        let up_to = position.sequence;
+        next.take_checkpoint(&position, &CheckpointEnd { up_to, files, runs }, |_| true);
+        next
+    }
+
+    #[test]
+    fn a_file_that_is_to_be_counted_again_is_so_after_a_start_too() {
+        let mut keeper = Keeper::new(SPACE);
+        let files = [1, 2, 3].map(FileNumber);
+        for (from, number) in files.into_iter().enumerate() {
+            let (from, record) = (from as u64 * 10, Place { file: number, at: 64 });
+            let (segment, to, end) = (SegmentNumber(1), from + 10, 100);
+            let spans = vec![SpanPlace { segment, from, to, record, end }];
+            let (sequence, closed) = (Sequence(from + 1), None);
+            let file = CurrentFile { number, salt: Salt(number.0), len: end };
+            let committed = Committed { sequence, spans, closed, file };
+            assert_eq!(keeper.handle_committed(&committed), Ok(Vec::new()));
+        }
+        for number in &files[..2] {
+            let (content, len) = run(*number);
+            keeper.handle_run(RunFile::of(*number), content, len);
+        }
+        assert_eq!(after_a_checkpoint_of(&mut keeper).candidates(), []);
+        keeper.space_mut().doubt();
+        keeper.space_mut().recount(files[1], 5);
+        let next = after_a_checkpoint_of(&mut keeper);
+        assert_eq!(next.candidates(), [files[0]]);
+        assert_eq!(next.space().file(files[1]).map(|used| used.live), Some(5));
     }
 }

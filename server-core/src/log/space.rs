@@ -133,6 +133,12 @@ impl Space {
         self.doubtful = self.files.keys().copied().collect();
     }
 
+    /// How many bytes of a file can be read, as a checkpoint has it: none, if they are counted
+    /// again. A start that reads it does so, too.
+    pub(super) fn recorded(&self, file: FileNumber, used: FileUse) -> u64 {
+        if self.doubtful.contains(&file) { 0 } else { used.live }
+    }
+
     /// Notes how many bytes of a file can be read, counted again.
     pub fn recount(&mut self, file: FileNumber, live: u64) {
         self.doubtful.remove(&file);

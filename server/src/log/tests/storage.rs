@@ -130,6 +130,8 @@ struct State {
     /// What the log has noted of the keys that it has.
     keys_elsewhere: u64,
     freed: Vec<SegmentRange>,
+    /// Whether what was freed is told, or that it is too much.
+    freed_coverage: Coverage,
     durable: u64,
     failed: bool,
     /// The number of batches of the log's own.
@@ -166,8 +168,11 @@ impl Owner for Model {
     fn take_changes(&self) -> Changes {
         let mut state = self.state();
         let (touched, up_to) = (state.held_by_keys(), Sequence(state.sequence));
-        let freed = std::mem::take(&mut state.freed);
-        Changes { touched, freed, up_to, ..Changes::default() }
+        let (mut freed, freed_coverage) = (std::mem::take(&mut state.freed), state.freed_coverage);
+        if freed_coverage == Coverage::Partial {
+            freed.clear();
+        }
+        Changes { touched, freed, freed_coverage, up_to, ..Changes::default() }
     }
 
     fn take_keys(&self) -> Keys {
@@ -548,9 +553,19 @@ fn a_checkpoint_is_written_for_the_memory_of_keys_and_gives_it_back() {
 
 #[test]
 fn whatever_is_deleted_gives_its_files_back() {
+    gives_files_back(Coverage::Complete);
+}
+
+#[test]
+fn whatever_is_deleted_gives_its_files_back_though_it_is_too_much_to_tell() {
+    gives_files_back(Coverage::Partial);
+}
+
+fn gives_files_back(freed_coverage: Coverage) {
     let folder = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(files(folder.path()));
     let run = Life::begin(Arc::clone(&disk), &BTreeMap::new(), 0);
+    run.model.state().freed_coverage = freed_coverage;
     let mut random = fastrand::Rng::with_seed(2);
     (0..1500).for_each(|_| assert!(run.change(&mut random)));
     run.settle();
