@@ -94,8 +94,8 @@ impl Store {
         for fetch in &mut fetches {
             fetch.spares = self.spares.clone();
             if let Some(found) = self.segments.get(&fetch.segment) {
-                // What was truncated meanwhile is in no record.
-                fetch.from = fetch.from.max(found.start());
+                // What was truncated meanwhile is in no record: maybe all of it.
+                fetch.from = fetch.from.max(found.start()).min(fetch.to);
                 fetch.parts =
                     found.parts.first_ranges(found.number, fetch.from..fetch.to, FETCHED_PARTS);
             }

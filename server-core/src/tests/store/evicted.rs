@@ -307,6 +307,25 @@ fn a_fetch_and_a_look_tell_where_the_bytes_of_merged_segments_are() {
 }
 
 #[test]
+fn a_fetch_of_what_was_truncated_before_it_was_taken_has_no_bytes() {
+    let mut machine = machine_with_source();
+    let mut step = machine.call(at(2)).1;
+    step.append_internal(&OTHER.into(), vec![7; 1 << 20].into(), vec![]).unwrap();
+    step.merge(&SEGMENT.into(), &OTHER.into(), &[]).unwrap();
+    evict(&mut machine, ALL);
+    // Both in one step of a connection, so that the fetch is taken after the truncation, which
+    // leaves a part of the segment that began before it.
+    assert_eq!(read(&mut machine, 1, 10), [""; 0]);
+    machine.call(at(3)).1.truncate(&SEGMENT.into(), Offset(1 << 19)).unwrap();
+    let [fetch] = <[Fetch; 1]>::try_from(machine.store.take_fetches()).unwrap();
+    assert!(fetch.parts.iter().all(|(_, range)| range.is_empty()), "{:?}", fetch.parts);
+    fetched(&mut machine, &fetch, b"");
+    let woken = woken(&mut machine);
+    let [(1, reply)] = &woken[..] else { panic!("{woken:?}") };
+    assert!(reply.starts_with("SegmentIsTruncated"), "{reply}");
+}
+
+#[test]
 fn the_bytes_of_one_segment_are_found_among_many_segments_without_any() {
     let mut machine = machine_with_source();
     let mut step = machine.call(at(2)).1;
