@@ -582,6 +582,21 @@ mod tests {
         read
     }
 
+    #[test]
+    fn a_buffer_with_fewer_bytes_than_it_has_memory_for_is_not_kept() {
+        let spares = Spares::default();
+        spares.keep(2 * PIECE_LEN as u64);
+        for len in [PIECE_LEN, 3] {
+            let mut bytes = SegmentBytes::evicted(0, PIECE_LEN as u64);
+            let mut gathered = Gathered::new(PIECE_LEN as u64, spares.clone());
+            gathered.push(&vec![7; len]);
+            bytes.fill(0, gathered, &spares);
+            assert_eq!(bytes.held(), len as u64);
+            // What the first one had, which was dropped.
+            assert_eq!(spares.count(), usize::from(len < PIECE_LEN), "{len} bytes");
+        }
+    }
+
     proptest! {
         #[test]
         fn what_was_evicted_is_a_gap_until_it_is_filled_and_all_else_is_as_before(

@@ -86,8 +86,9 @@ mod tests {
         let content: Vec<u8> = (0..3 * PIECE_LEN + 10).map(|at| (at / 7) as u8).collect();
         for step in [1000, PIECE_LEN, 2 * PIECE_LEN + 1] {
             let mut gathered = Gathered::new(content.len() as u64, Spares::default());
-            content.chunks(step).for_each(|part| gathered.push(part));
-            gathered.push(b"after the end");
+            let longer = [&content[..], b"after the end"].concat();
+            longer.chunks(step).for_each(|part| gathered.push(part));
+            gathered.push(b"and more");
             assert_eq!(gathered.len(), content.len() as u64);
             let buffers: Vec<Vec<u8>> = gathered.into_buffers().collect();
             let lens: Vec<usize> = buffers.iter().map(Vec::len).collect();

@@ -567,6 +567,13 @@ fn keys_of_changed_values_make_a_checkpoint_due_and_too_many_make_it_one_of_ever
     assert!(!is_base(&mut checkpoints, &Outcome::Done));
     assert!((checkpoints.held(), checkpoints.is_pressed()) == (0, false));
 
+    // Too many: the next one has everything, though it follows the newest one.
+    (0..21).for_each(|number| checkpoints.touch(key(number)));
+    assert_eq!(checkpoints.held(), 0);
+    assert!(is_base(&mut checkpoints, &Outcome::Done));
+    checkpoints.touch(key(1));
+    assert!(!is_base(&mut checkpoints, &Outcome::Done));
+
     // One that fails keeps the keys, as many as there may be.
     let failed = Outcome::Failed("the disk".to_owned());
     (0..15).for_each(|number| checkpoints.touch(key(number)));
