@@ -121,6 +121,15 @@ impl Open {
         }
     }
 
+    /// Notes a file that is not kept open as it is now. Once it is closed it may get another
+    /// number: then only the time of its last change tells it from a file of another program.
+    fn note_left(&mut self, name: &str, file: &File) {
+        if let Ok(seen) = seen_open(file) {
+            // Another file with its name is found by the next look at all names.
+            self.watched.see(name, Openness::Open, Some(seen));
+        }
+    }
+
     /// The open files of those that no other program may remove or replace.
     fn needed(&self) -> Vec<(String, Arc<File>)> {
         let names = self.files.keys().chain(self.used.keys());
@@ -134,7 +143,9 @@ impl Open {
                 |name: &String| self.written.iter().flatten().any(|written| written == name);
             self.used.retain(|_, file| file.strong_count() > 0);
             // Those in use stay open by their users.
-            for (name, file) in self.files.extract_if(|name, _| !is_written(name)) {
+            let left: Vec<_> = self.files.extract_if(|name, _| !is_written(name)).collect();
+            for (name, file) in left {
+                self.note_left(&name, &file);
                 self.used.insert(name, Arc::downgrade(&file));
             }
         }
@@ -232,6 +243,18 @@ impl Files {
             return Ok(file);
         }
     }
+
+    /// Changes the file with a name.
+    fn change(&self, name: &str, change: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+        let file = self.file(name)?;
+        let changed = change(&file);
+        let mut open = self.opened();
+        // It is closed next if others were opened meanwhile.
+        if !open.files.contains_key(name) {
+            open.note_left(name, &file);
+        }
+        changed
+    }
 }
 
 impl Disk for Files {
@@ -285,13 +308,12 @@ impl Disk for Files {
     }
 
     fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
-        let file = self.file(name)?;
         self.opened().note_written(name);
-        file.write_all_at(bytes, at)
+        self.change(name, |file| file.write_all_at(bytes, at))
     }
 
     fn cut(&self, name: &str, len: u64) -> io::Result<()> {
-        self.file(name)?.set_len(len)
+        self.change(name, |file| file.set_len(len))
     }
 
     fn sync(&self, name: &str) -> io::Result<()> {
@@ -382,6 +404,8 @@ impl Disk for Files {
 mod tests {
     use std::{fs, path::Path, thread};
 
+    use pravega_sdk_server_core::log::Seen;
+
     use super::*;
     use crate::folder::LockedFolder;
 
@@ -464,6 +488,9 @@ mod tests {
             another.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
             let told = Some("log-00000001 was replaced by another program".to_owned());
             assert_eq!(lost(&files), told, "{is_open}");
+            // It stays so after the other one was opened.
+            files.read_at("log-00000001", 0, 3).unwrap();
+            assert_eq!(lost(&files), told, "{is_open}");
             files.remove("log-00000001").unwrap_err();
             assert_eq!(fs::read(path("log-00000001")).unwrap(), b"another");
             // It is back.
@@ -471,8 +498,48 @@ mod tests {
             assert_eq!(lost(&files), None, "{is_open}");
             files.remove("log-00000001").unwrap();
             assert_eq!(lost(&files), None, "{is_open}");
+            // A copy with the time of the file is another one as long as the file is open.
+            let modified = fs::metadata(path("log-00000002")).unwrap().modified().unwrap();
+            fs::remove_file(path("log-00000002")).unwrap();
+            fs::write(path("log-00000002"), b"twomore").unwrap();
+            let copy = File::options().write(true).open(path("log-00000002")).unwrap();
+            copy.set_modified(modified).unwrap();
+            let told = Some("log-00000002 was replaced by another program".to_owned());
+            assert_eq!(lost(&files), told, "{is_open}");
             fs::remove_file(path(LOCK)).unwrap();
             assert_eq!(lost(&files), Some("lock was removed by another program".to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_closed_is_known_by_the_time_of_its_last_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = in_folder(folder.path(), 1);
+        let [one, other] = ["log-00000001", "moved-00000001"];
+        for name in [one, other, "log-00000002", "log-00000003"] {
+            files.create(name, b"head").unwrap();
+        }
+        let changed = |name: &str, seconds: u64| {
+            let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            File::open(folder.path().join(name)).unwrap().set_modified(time)
+        };
+        let is_closed_and_known = |name: &str| {
+            let (open, now) = (files.opened(), files.folder.seen(name).unwrap().unwrap());
+            // As file systems tell it that give a closed file another number.
+            let again = Seen { inode: now.inode + 1000, ..now };
+            open.find(name).is_none() && open.watched.is_expected(name, &again)
+        };
+        for (name, other) in [(one, other), (other, one)] {
+            files.read_at(name, 0, 1).unwrap();
+            changed(name, 1000).unwrap();
+            files.read_at(other, 0, 1).unwrap();
+            assert!(is_closed_and_known(name), "{name} was changed before others were opened");
+            let change = |_: &File| {
+                files.read_at(other, 0, 1)?;
+                changed(name, 2000)
+            };
+            files.change(name, change).unwrap();
+            assert!(is_closed_and_known(name), "{name} was changed after others were opened");
         }
     }
 
@@ -486,6 +553,7 @@ mod tests {
                 for round in 0..300 {
                     let name = format!("log-{:08}", round % 5 + 1);
                     files.create(&name, b"one").unwrap();
+                    files.create("log-00000009", b"instead of the one before").unwrap();
                     files.rename(&name, "index-00000001-00000001").unwrap();
                     if round % 2 == 0 {
                         files.remove("index-00000001-00000001").unwrap();
