@@ -8,8 +8,10 @@ use std::io::ErrorKind;
 use bytes::Bytes;
 use pravega_sdk_server_core::{
     ids::Moment,
+    log::Coverage,
     store::{Info, Look, Refusal},
 };
+use pravega_sdk_types::Offset;
 use tokio::time::timeout;
 
 use super::*;
@@ -123,6 +125,29 @@ impl Server {
         self.state.close_log();
         tokio::task::spawn_blocking(move || self.storage.join()).await.unwrap();
     }
+}
+
+#[test]
+fn that_more_has_changed_or_was_freed_than_is_noted_is_told_to_the_log() {
+    let machine = ServerBuilder::default().with_memory_limit(4 << 20).machine(Durability::Logged);
+    let durable = watch::Sender::new(Durable::To(Sequence::default()));
+    let state = ServerState::new(machine, Clock::standing(), durable, None);
+    let at = state.moment();
+    state.with_machine(|machine| {
+        for number in 0..2000 {
+            machine.call(at).1.create(&format!("segment-{number}").into(), Vec::new()).unwrap();
+        }
+        for number in 0..20_000 {
+            let name = format!("segment-{}", number % 2).into();
+            let step = &mut machine.call(at).1;
+            let len = step.append_internal(&name, "x".into(), Vec::new()).unwrap();
+            step.truncate(&name, Offset(len as i64)).unwrap();
+            drop(machine.take_batch());
+        }
+    });
+    let covered = || (state.take_changes().freed_coverage, state.take_keys().coverage);
+    assert_eq!(covered(), (Coverage::Partial, Coverage::Partial));
+    assert_eq!(covered(), (Coverage::Complete, Coverage::Complete));
 }
 
 /// Appends bytes to a segment.

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    ops::Range,
     sync::{Arc, mpsc},
 };
 
@@ -79,9 +80,14 @@ impl Written {
     }
 
     fn read(&self, segment: u64, from: u64, to: u64) -> Result<Bytes, ReadFailure> {
+        self.read_parts(&[(segment, from..to)])
+    }
+
+    fn read_parts(&self, parts: &[(u64, Range<u64>)]) -> Result<Bytes, ReadFailure> {
         let (sender, receiver) = mpsc::channel();
         let done = Box::new(move |result| sender.send(result).unwrap());
-        let parts = vec![(SegmentNumber(segment), from..to)];
+        let part = |(segment, range): &(u64, Range<u64>)| (SegmentNumber(*segment), range.clone());
+        let parts = parts.iter().map(part).collect();
         let job = Job { parts, then: Then::Done(done) };
         assert!(self.queue.add(job).is_ok());
         receiver.recv().unwrap()
@@ -113,6 +119,24 @@ fn every_range_of_a_segment_is_read_from_its_files() {
         let missing = written.read(number, len, len + 5).unwrap_err();
         assert!(matches!(missing, ReadFailure::Missing(at) if at == len), "{missing}");
     }
+    written.end();
+}
+
+#[test]
+fn parts_come_one_after_the_other_up_to_the_first_byte_that_cannot_be_read() {
+    let written = Written::new();
+    let [one, other] = [0, 1].map(|number: usize| &written.segments[number][..]);
+    let (len, nowhere) = (one.len() as u64, (SEGMENTS, 0..5));
+    let read = |parts: &[(u64, Range<u64>)]| written.read_parts(parts);
+    let both = read(&[(0, 10..20), (1, 5..9), (0, 20..30)]).unwrap();
+    assert!(both == [&one[10..20], &other[5..9], &one[20..30]].concat());
+    // Bytes after some that are missing would be served in their place.
+    let short = read(&[(0, len - 3..len + 5), (1, 0..10)]).unwrap();
+    assert!(short == one[one.len() - 3..], "{} bytes", short.len());
+    let first = read(&[(0, 0..10), nowhere.clone(), (1, 0..10)]).unwrap();
+    assert!(first == one[..10], "{} bytes", first.len());
+    let missing = read(&[nowhere, (0, 0..10)]).unwrap_err();
+    assert!(matches!(missing, ReadFailure::Missing(0)), "{missing}");
     written.end();
 }
 
