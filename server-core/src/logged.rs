@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     catalog::RestoreError,
-    log::{LogRecord, Slice, StateEntry},
+    log::{Coverage, LogRecord, Slice, StateEntry},
     machine::Machine,
     record::{Record, Sequence},
     state::{FreedRanges, NextNumbers, StateKey, Touched, encode},
@@ -51,6 +51,12 @@ impl Machine {
     #[must_use]
     pub fn touched(&self) -> u64 {
         self.catalog.touched().saturating_add(self.store.touched())
+    }
+
+    /// Whether these are all of them.
+    #[must_use]
+    pub fn touched_coverage(&self) -> Coverage {
+        self.catalog.touched_coverage().and(self.store.touched_coverage())
     }
 
     /// Notes the memory of keys that were taken and are still used, in bytes.

@@ -269,11 +269,13 @@ impl Owner for ServerState {
 
     fn take_changes(&self) -> Changes {
         let (touched, freed, up_to, epoch) = self.with_machine(|machine| {
-            let up_to = machine.journal.latest();
-            (machine.touched(), machine.take_freed(), up_to, self.epoch())
+            let touched = (machine.touched(), machine.touched_coverage());
+            (touched, machine.take_freed(), machine.journal.latest(), self.epoch())
         });
+        let (touched, touched_coverage) = touched;
         let freed_coverage = freed.coverage();
-        Changes { touched, freed: freed.into_ranges(), freed_coverage, up_to, epoch }
+        let freed = freed.into_ranges();
+        Changes { touched, touched_coverage, freed, freed_coverage, up_to, epoch }
     }
 
     fn take_keys(&self) -> Keys {

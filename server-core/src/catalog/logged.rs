@@ -14,7 +14,7 @@ use super::{
     stream::Stream,
 };
 use crate::{
-    log::LogRecord,
+    log::{Coverage, LogRecord},
     record::Record,
     state::{StateKey, TouchedKeys, encode},
 };
@@ -43,6 +43,11 @@ impl Catalog {
     /// Memory of those keys, in bytes.
     pub(crate) fn touched(&self) -> u64 {
         self.log.as_ref().map_or(0, |log| log.touched.held())
+    }
+
+    /// Whether these are all of them.
+    pub(crate) fn touched_coverage(&self) -> Coverage {
+        self.log.as_ref().map_or(Coverage::Complete, |log| log.touched.coverage())
     }
 
     /// Returns true if a change was not taken yet.

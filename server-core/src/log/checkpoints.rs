@@ -12,14 +12,12 @@
 //! its changes are in the next. The keys of what changed take a small share of the memory at most:
 //! if there are more, the next checkpoint has everything, and needs none of them.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    fmt, mem,
-};
+use std::{collections::VecDeque, fmt, mem};
 
 use bytes::Bytes;
 
 use super::{
+    bounded_keys::{BoundedKeys, Coverage},
     checkpoint::{
         CheckpointBuilder, CheckpointEnd, CheckpointFile, CheckpointNeeds, Position, StateEntry,
     },
@@ -69,9 +67,6 @@ impl CheckpointSettings {
     }
 }
 
-/// Memory of a key of a changed value besides its content, in bytes: its places in the sets and
-/// lists that it goes through.
-pub(crate) const KEY_HELD: u64 = 128;
 /// The part of the memory that the keys of changed values may take.
 const SHARE: u64 = 16;
 /// The most memory that they take in any case.
@@ -80,23 +75,6 @@ const MOST_TOUCHED: u64 = 256 << 20;
 /// The most memory of keys of changed values with a memory limit, in bytes.
 pub(crate) fn most_touched(memory: u64) -> u64 {
     (memory / SHARE).min(MOST_TOUCHED)
-}
-
-/// Whether a list is complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Coverage {
-    /// Everything is listed.
-    #[default]
-    Complete,
-    /// There is more, which was too much to list.
-    Partial,
-}
-
-impl Coverage {
-    /// That of two lists together.
-    pub(crate) fn and(self, other: Self) -> Self {
-        if self == Self::Partial { self } else { other }
-    }
 }
 
 /// The most checkpoints on top of one base.
@@ -252,13 +230,10 @@ pub struct Checkpoints {
     chain: Option<Chain>,
     /// The number of the last checkpoint that was begun.
     number: u64,
-    dirty: BTreeSet<Bytes>,
-    /// Whether these are all keys of changed values.
-    coverage: Coverage,
-    /// Memory of the keys.
-    held: u64,
-    /// Memory of the keys that the owner has.
-    touched_elsewhere: u64,
+    /// The keys of changed values.
+    dirty: BoundedKeys<Bytes>,
+    /// Memory of the keys that the owner has, and whether they are all that it had.
+    touched_elsewhere: (u64, Coverage),
     tail_len: u64,
     tail_records: u64,
     job: Option<Job>,
@@ -288,10 +263,8 @@ impl Checkpoints {
             settings,
             chain,
             number: chain.map_or(0, |chain| chain.newest.number),
-            dirty: BTreeSet::new(),
-            coverage: Coverage::Complete,
-            held: 0,
-            touched_elsewhere: 0,
+            dirty: BoundedKeys::within(settings.most_touched),
+            touched_elsewhere: (0, Coverage::Complete),
             tail_len: 0,
             tail_records: 0,
             job: None,
@@ -302,34 +275,24 @@ impl Checkpoints {
 
     /// Notes that the value of a key changes.
     pub fn touch(&mut self, key: Bytes) {
-        if self.coverage == Coverage::Partial || self.dirty.contains(&key) {
-            return;
-        }
-        let held = KEY_HELD.saturating_add(key.len() as u64);
-        if self.held.saturating_add(held) > self.settings.most_touched {
-            self.touch_all();
-        } else {
-            self.held += held;
-            self.dirty.insert(key);
-        }
+        self.dirty.insert(key);
     }
 
     /// Notes that any value may have changed: the next checkpoint has all of them.
     pub fn touch_all(&mut self) {
-        self.coverage = Coverage::Partial;
-        self.dirty.clear();
-        self.held = 0;
+        self.dirty.give_up();
     }
 
-    /// Notes the memory of the keys of changed values that the owner has, in bytes.
-    pub fn note_touched(&mut self, held: u64) {
-        self.touched_elsewhere = held;
+    /// Notes the memory of the keys of changed values that the owner has, in bytes, and whether
+    /// they are all that it had.
+    pub fn note_touched(&mut self, held: u64, coverage: Coverage) {
+        self.touched_elsewhere = (held, coverage);
     }
 
     /// Memory of the keys of changed values, without those of the owner, in bytes.
     #[must_use]
     pub fn held(&self) -> u64 {
-        self.held.saturating_add(self.job.as_ref().map_or(0, |job| job.held))
+        self.dirty.held().saturating_add(self.job.as_ref().map_or(0, |job| job.held))
     }
 
     /// Notes what a commit adds to the log.
@@ -357,12 +320,15 @@ impl Checkpoints {
         self.is_idle() && (self.tail_len >= tail_len || self.tail_records >= tail_records)
     }
 
-    /// Returns true if a checkpoint should begin because the keys of changed values take memory.
+    /// Returns true if a checkpoint should begin because the keys of changed values take memory, or
+    /// took too much.
     #[must_use]
     pub fn is_pressed(&self) -> bool {
-        let held = self.held.saturating_add(self.touched_elsewhere);
+        let (elsewhere, coverage) = self.touched_elsewhere;
+        let held = self.dirty.held().saturating_add(elsewhere);
+        let coverage = self.dirty.coverage().and(coverage);
         self.is_idle()
-            && (held >= self.settings.due_touched.max(1) || self.coverage == Coverage::Partial)
+            && (held >= self.settings.due_touched.max(1) || coverage == Coverage::Partial)
     }
 
     /// Begins a checkpoint whose state has every change up to a position: the end of a durable
@@ -381,20 +347,22 @@ impl Checkpoints {
         let number = self.number;
         let base = self.chain.filter(|chain| {
             let deltas = chain.newest.number - chain.newest.base;
-            self.coverage == Coverage::Complete
+            self.dirty.coverage() == Coverage::Complete
                 && chain.deltas_len < chain.base_len
                 && deltas < MAX_DELTAS
                 && chain.newest.number + 1 == number
         });
-        let keys: Vec<Bytes> = mem::take(&mut self.dirty).into_iter().collect();
-        let (coverage, held) = (mem::take(&mut self.coverage), mem::take(&mut self.held));
+        let dirty = self.dirty.take();
+        let (coverage, held) = (dirty.coverage(), dirty.held());
+        let keys: Vec<Bytes> = dirty.into_keys().collect();
         let (base, left) = match base {
             Some(chain) => (chain.newest.base, Left::Keys(0)),
             None => (number, Left::After(None)),
         };
         let (kind, folder, salt) = (FileKind::Checkpoint, self.settings.folder, Salt(random));
         let head = FileHead { kind, folder, number: FileNumber(number), salt };
-        (self.tail_len, self.tail_records, self.touched_elsewhere) = (0, 0, 0);
+        (self.tail_len, self.tail_records) = (0, 0);
+        self.touched_elsewhere = (0, Coverage::Complete);
         self.job = Some(Job {
             file: CheckpointFile { base, number },
             position,
@@ -420,7 +388,7 @@ impl Checkpoints {
     fn give_up(&mut self) {
         if let Some(job) = self.job.take() {
             match job.coverage {
-                Coverage::Complete => job.keys.into_iter().for_each(|key| self.touch(key)),
+                Coverage::Complete => self.dirty.extend(job.keys),
                 Coverage::Partial => self.touch_all(),
             }
             self.removals.push_back(job.file.unfinished_name());

@@ -20,6 +20,7 @@
 //! recovery    names and bytes of files in, frames out; a torn end, or a named damage
 //! checkpoints when the owner's state is written, in short slices; what may be removed after it
 //! checkpoint  the bytes of one, and reading it
+//! bounded_keys the keys of what changed, within a share of the memory
 //! index       where the bytes of segments are: spans of the newest files, and runs
 //! fetch       a range of a segment in, reads of files and checked bytes out
 //! known       where the bytes of the next fetches are, by those before
@@ -43,6 +44,7 @@
 //! each one ended.
 
 mod ahead;
+mod bounded_keys;
 mod checkpoint;
 mod checkpoints;
 mod checksum;
@@ -78,16 +80,17 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::checkpoints::{KEY_HELD, most_touched};
+#[cfg(test)]
+pub(crate) use self::bounded_keys::KEY_HELD;
 pub use self::{
     ahead::{Extend, Extended},
+    bounded_keys::Coverage,
     checkpoint::{
         CheckpointBuilder, CheckpointEnd, CheckpointFile, CheckpointNeeds, CheckpointReader,
         CheckpointStep, KnownFile, KnownRun, Position, StateEntry,
     },
     checkpoints::{
-        Chain, CheckpointEffect, CheckpointSettings, Checkpoints, Coverage,
-        Next as NextOfCheckpoint, Slice,
+        Chain, CheckpointEffect, CheckpointSettings, Checkpoints, Next as NextOfCheckpoint, Slice,
     },
     compaction::{Compaction, CompactionStep, GivenUp, Moved},
     copy::{CopiedFile, CopyStep, FileCopy},
@@ -120,4 +123,8 @@ pub use self::{
     spans::{FileSpans, OutOfOrder, Span},
     watch::{LOCK_NAME, Loss, LostFile, Openness, Seen, Watched},
     writer::{Committed, CurrentFile, Event, LogWriter, NotTaken, Settings, batch_len},
+};
+pub(crate) use self::{
+    bounded_keys::{BoundedKeys, CountedKey},
+    checkpoints::most_touched,
 };

@@ -1,60 +1,36 @@
 //! The keys of values that changed since a checkpoint was begun, and ranges that are not read any
 //! longer, within bounds.
 //!
-//! A checkpoint of everything needs no keys. So beyond a bound no more keys are noted, and the next
+//! A checkpoint of everything needs no keys. So beyond a bound none is kept, and the next
 //! checkpoint has everything.
 
-use std::{collections::BTreeSet, mem, ops::Range};
+use std::ops::Range;
 
 use bytes::Bytes;
 use uuid::Uuid;
 
 use super::key::StateKey;
-use crate::log::{Coverage, KEY_HELD, SegmentNumber};
+use crate::log::{BoundedKeys, CountedKey, Coverage, SegmentNumber};
 
 /// The keys of values that changed since they were taken last.
-#[derive(Debug)]
-pub(crate) struct TouchedKeys {
-    keys: BTreeSet<StateKey>,
-    /// Memory that the keys use, in bytes.
-    held: u64,
-    /// The most of it.
-    most: u64,
-    coverage: Coverage,
-}
+pub(crate) type TouchedKeys = BoundedKeys<StateKey>;
 
-impl Default for TouchedKeys {
-    fn default() -> Self {
-        Self::within(u64::MAX)
+impl CountedKey for StateKey {
+    fn content_len(&self) -> usize {
+        match self {
+            Self::Catalog(path) => path.len(),
+            Self::Entry(_, key) => key.len(),
+            Self::Next
+            | Self::Segment(_)
+            | Self::Attribute(..)
+            | Self::Part(..)
+            | Self::Merge(_)
+            | Self::Many(_) => 0,
+        }
     }
 }
 
 impl TouchedKeys {
-    /// No keys yet, of at most so much memory.
-    pub(crate) fn within(most: u64) -> Self {
-        Self { keys: BTreeSet::new(), held: 0, most, coverage: Coverage::Complete }
-    }
-
-    /// Notes a key.
-    pub(crate) fn insert(&mut self, key: StateKey) {
-        if self.coverage == Coverage::Partial {
-            return;
-        }
-        let held = weight(&key);
-        if self.held.saturating_add(held) > self.most {
-            if !self.keys.contains(&key) {
-                self.coverage = Coverage::Partial;
-            }
-        } else if self.keys.insert(key) {
-            self.held += held;
-        }
-    }
-
-    /// Notes some keys.
-    pub(crate) fn extend(&mut self, keys: impl IntoIterator<Item = StateKey>) {
-        keys.into_iter().for_each(|key| self.insert(key));
-    }
-
     /// Forgets the keys of a segment that is gone, and is in no checkpoint.
     pub(crate) fn forget(&mut self, number: SegmentNumber) {
         let next = SegmentNumber(number.0.saturating_add(1));
@@ -64,43 +40,8 @@ impl TouchedKeys {
             StateKey::Entry(number, Bytes::new())..StateKey::Entry(next, Bytes::new()),
             StateKey::Part(number, 0)..StateKey::Part(next, 0),
         ];
-        for range in ranges {
-            while let Some(key) = self.keys.range(range.clone()).next().cloned() {
-                self.keys.remove(&key);
-                self.held = self.held.saturating_sub(weight(&key));
-            }
-        }
+        ranges.into_iter().for_each(|range| self.remove_range(range));
     }
-
-    /// Memory that the keys use, in bytes.
-    pub(crate) fn held(&self) -> u64 {
-        self.held
-    }
-
-    /// Forgets all keys.
-    pub(crate) fn clear(&mut self) {
-        drop(self.take());
-    }
-
-    /// Takes the keys.
-    pub(crate) fn take(&mut self) -> Self {
-        mem::replace(self, Self::within(self.most))
-    }
-}
-
-/// Memory of a key, in bytes.
-fn weight(key: &StateKey) -> u64 {
-    let content = match key {
-        StateKey::Catalog(path) => path.len(),
-        StateKey::Entry(_, key) => key.len(),
-        StateKey::Next
-        | StateKey::Segment(_)
-        | StateKey::Attribute(..)
-        | StateKey::Part(..)
-        | StateKey::Merge(_)
-        | StateKey::Many(_) => 0,
-    };
-    KEY_HELD.saturating_add(content as u64)
 }
 
 /// The keys of values that changed since they were taken last.
@@ -114,18 +55,18 @@ impl Touched {
     /// Whether these are all keys of values that changed.
     #[must_use]
     pub fn coverage(&self) -> Coverage {
-        self.catalog.coverage.and(self.segments.coverage)
+        self.catalog.coverage().and(self.segments.coverage())
     }
 
     /// Memory that the keys use, in bytes.
     #[must_use]
     pub fn held(&self) -> u64 {
-        self.catalog.held.saturating_add(self.segments.held)
+        self.catalog.held().saturating_add(self.segments.held())
     }
 
     /// The keys, encoded. It takes a moment for each: the owner's lock is not needed.
     pub fn into_keys(self) -> impl Iterator<Item = Bytes> {
-        self.catalog.keys.into_iter().chain(self.segments.keys).map(|key| key.encode())
+        self.catalog.into_keys().chain(self.segments.into_keys()).map(|key| key.encode())
     }
 }
 
@@ -170,6 +111,7 @@ impl FreedRanges {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::KEY_HELD;
 
     fn keys_of(number: u64) -> [StateKey; 4] {
         let number = SegmentNumber(number);
@@ -192,27 +134,17 @@ mod tests {
         let mut others = TouchedKeys::default();
         others.extend([6, 8].into_iter().flat_map(keys_of));
         others.extend([StateKey::Next, StateKey::Merge(7), StateKey::Many(7)]);
-        assert_eq!((&touched.keys, touched.held), (&others.keys, others.held));
+        assert_eq!(touched, others);
     }
 
     #[test]
-    fn keys_are_counted_once_and_no_more_are_noted_than_there_is_memory_for() {
-        let mut touched = TouchedKeys::within(3 * KEY_HELD + 40);
-        for _ in 0..3 {
-            touched.extend(keys_of(1).into_iter().take(3));
+    fn a_key_takes_memory_for_what_it_has_besides_itself() {
+        let entry = StateKey::Catalog("path".to_owned());
+        for (key, content) in keys_of(1).into_iter().chain([entry]).zip([0, 0, 40, 0, 4]) {
+            let mut touched = TouchedKeys::default();
+            touched.insert(key.clone());
+            assert_eq!(touched.held(), KEY_HELD + content, "{key:?}");
         }
-        assert_eq!((touched.held, touched.coverage), (3 * KEY_HELD + 40, Coverage::Complete));
-        touched.extend(keys_of(1).into_iter().take(3));
-        assert_eq!(touched.coverage, Coverage::Complete, "all of them are noted already");
-        touched.extend(keys_of(2));
-        assert_eq!((touched.keys.len(), touched.coverage), (3, Coverage::Partial));
-        // What is given back is not used: the next checkpoint has everything.
-        touched.forget(SegmentNumber(1));
-        touched.extend(keys_of(3));
-        assert_eq!((touched.keys.len(), touched.held), (0, 0));
-        assert_eq!(touched.take().coverage, Coverage::Partial);
-        touched.extend(keys_of(3).into_iter().take(2));
-        assert_eq!((touched.held, touched.coverage), (2 * KEY_HELD, Coverage::Complete));
     }
 
     #[test]

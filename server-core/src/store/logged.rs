@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     log::{
-        LogRecord, SegmentNumber,
+        Coverage, LogRecord, SegmentNumber,
         seeded_bugs::{Bug, has},
     },
     record::{Attributes, Many, Millis, Record},
@@ -257,6 +257,11 @@ impl Store {
     /// Memory of those keys, in bytes.
     pub(crate) fn touched(&self) -> u64 {
         self.log.as_ref().map_or(0, |log| log.touched.held())
+    }
+
+    /// Whether these are all of them.
+    pub(crate) fn touched_coverage(&self) -> Coverage {
+        self.log.as_ref().map_or(Coverage::Complete, |log| log.touched.coverage())
     }
 
     /// Takes the ranges of segments that can be read no longer, since they were taken last.

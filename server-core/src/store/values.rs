@@ -172,7 +172,7 @@ impl Store {
             ..SegmentLog::default()
         };
         if has(Bug::ForgetsRecovered) {
-            log.touched.clear();
+            drop(log.touched.take());
         }
         for unfolded in folded.unfold() {
             self.add_unfolded(unfolded, &mut log);

@@ -47,6 +47,8 @@ pub(crate) enum ReadFailure {
 pub(crate) struct Changes {
     /// Memory of the keys whose values changed, in bytes.
     pub(crate) touched: u64,
+    /// Whether these are all of them; if not, there are none.
+    pub(crate) touched_coverage: Coverage,
     /// Bytes that are not read any longer.
     pub(crate) freed: Vec<SegmentRange>,
     /// Whether these are all.

@@ -243,9 +243,10 @@ impl Tidying {
 
     /// Takes what the owner has changed.
     fn take_changes(&mut self) {
-        let Changes { touched, freed, freed_coverage, up_to, epoch } = self.owner.take_changes();
+        let Changes { touched, touched_coverage, freed, freed_coverage, up_to, epoch } =
+            self.owner.take_changes();
         self.note_epoch(epoch);
-        self.checkpoints.note_touched(touched);
+        self.checkpoints.note_touched(touched, touched_coverage);
         self.freed.extend(freed.into_iter().map(|range| (up_to, range)));
         if freed_coverage == Coverage::Partial || self.freed.len() > MOST_FREED {
             self.freed.clear();

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{
     super::{
         Chain, CheckpointEffect, CheckpointEnd, CheckpointNeeds, CheckpointSettings, Checkpoints,
-        CurrentFile, KnownFile, NextOfCheckpoint, Position, Slice,
+        Coverage, CurrentFile, KnownFile, NextOfCheckpoint, Position, Slice,
         seeded_bugs::{Bug, with},
     },
     CheckpointFile, CheckpointReader, CheckpointStep, FOLDER, FileChange, FileHead, FileNumber,
@@ -561,11 +561,15 @@ fn keys_of_changed_values_make_a_checkpoint_due_and_too_many_make_it_one_of_ever
     (0..9).for_each(|number| checkpoints.touch(key(number)));
     assert!(!checkpoints.is_pressed());
     // The owner has one more.
-    checkpoints.note_touched(KEY);
+    checkpoints.note_touched(KEY, Coverage::Complete);
     assert!(checkpoints.is_pressed() && !checkpoints.is_due());
     assert_eq!(checkpoints.held(), 9 * KEY);
     assert!(!is_base(&mut checkpoints, &Outcome::Done));
     assert!((checkpoints.held(), checkpoints.is_pressed()) == (0, false));
+    // The owner had more than it may, and has none of them now.
+    checkpoints.note_touched(0, Coverage::Partial);
+    assert!(checkpoints.is_pressed());
+    checkpoints.note_touched(0, Coverage::Complete);
 
     // Too many: the next one has everything, though it follows the newest one.
     (0..21).for_each(|number| checkpoints.touch(key(number)));

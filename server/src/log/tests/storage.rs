@@ -129,6 +129,8 @@ struct State {
     touched: Vec<Bytes>,
     /// The most keys that are noted.
     most_keys: Option<usize>,
+    /// Whether these are all, unless there are more.
+    coverage: Coverage,
     /// What the log has noted of the keys that it has.
     keys_elsewhere: u64,
     freed: Vec<SegmentRange>,
@@ -146,6 +148,11 @@ const KEY: u64 = 100;
 impl State {
     fn held_by_keys(&self) -> u64 {
         self.touched.len() as u64 * KEY
+    }
+
+    fn coverage_of_keys(&self) -> Coverage {
+        let is_partial = self.most_keys.is_some_and(|most| most < self.touched.len());
+        if is_partial { Coverage::Partial } else { self.coverage }
     }
 }
 
@@ -174,16 +181,18 @@ impl Owner for Model {
         if freed_coverage == Coverage::Partial {
             freed.clear();
         }
-        Changes { touched, freed, freed_coverage, up_to, ..Changes::default() }
+        let touched_coverage = state.coverage_of_keys();
+        Changes { touched, touched_coverage, freed, freed_coverage, up_to, ..Changes::default() }
     }
 
     fn take_keys(&self) -> Keys {
-        let mut state = self.state();
-        let keys = std::mem::take(&mut state.touched);
-        if state.most_keys.is_some_and(|most| most < keys.len()) {
-            return Keys { keys: Vec::new(), coverage: Coverage::Partial };
+        let state = &mut *self.state();
+        let (coverage, mut keys) = (state.coverage_of_keys(), std::mem::take(&mut state.touched));
+        state.coverage = Coverage::Complete;
+        if coverage == Coverage::Partial {
+            keys.clear();
         }
-        Keys { keys, coverage: Coverage::Complete }
+        Keys { keys, coverage }
     }
 
     fn note_keys(&self, held: u64) {
@@ -541,14 +550,25 @@ fn a_checkpoint_is_written_for_the_memory_of_keys_and_gives_it_back() {
     let append = |segment| Change::Append { segment, len: 10, draw: 1 };
     (0..20).for_each(|segment| assert!(run.submit(append(segment))));
     run.settle();
-    let checkpoints =
-        || names(&*disk).iter().filter(|name| name.starts_with("checkpoint-")).count();
-    assert_eq!(checkpoints(), 0);
+    let checkpoints = || {
+        let mut names = names(&*disk);
+        names.retain(|name| name.starts_with("checkpoint-"));
+        names
+    };
+    assert!(checkpoints().is_empty());
     (0..20).for_each(|segment| assert!(run.submit(append(segment))));
-    until("a checkpoint has them", || checkpoints() == 1);
+    until("a checkpoint has them", || checkpoints().len() == 1);
     until("the memory is given back", || {
         let state = run.model.state();
         (state.held_by_keys(), state.keys_elsewhere) == (0, 0)
+    });
+    // Keys that were too many are no longer in memory, and the next checkpoint has everything.
+    let first = checkpoints();
+    run.model.state().coverage = Coverage::Partial;
+    assert!(run.submit(append(0)));
+    until("another one takes its place", || {
+        let now = checkpoints();
+        now.len() == 1 && now != first
     });
     let (history, acknowledged) = run.end();
     let run = Life::begin(disk, &history, acknowledged);
