@@ -64,6 +64,11 @@ impl Machine {
         self.keys_elsewhere = held;
     }
 
+    /// Notes the memory of the spans that the driver knows, in bytes.
+    pub fn note_spans(&mut self, held: u64) {
+        self.spans_elsewhere = held;
+    }
+
     /// Takes the ranges of segments that can be read no longer, since they were taken last.
     pub fn take_freed(&mut self) -> FreedRanges {
         self.store.take_freed()

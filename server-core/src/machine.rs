@@ -50,6 +50,8 @@ pub struct Machine {
     most_touched: u64,
     /// Memory of the keys that the driver has for a checkpoint.
     pub(crate) keys_elsewhere: u64,
+    /// Memory of the spans that the driver knows, for its next reads of segments.
+    pub(crate) spans_elsewhere: u64,
     rounds: Rounds,
     turn: Turn,
 }
@@ -106,6 +108,7 @@ impl Machine {
             steady: None,
             most_touched: most_touched(memory_limit.0) / 2,
             keys_elsewhere: 0,
+            spans_elsewhere: 0,
             rounds: Rounds::default(),
             turn: Turn::default(),
         };
@@ -166,7 +169,7 @@ impl Machine {
         client: Option<&'a Admission>,
         at: Moment,
     ) -> (&'a mut Catalog, Step<'a>) {
-        let held_by_keys = self.held_by_keys();
+        let held_by_log = self.held_by_log();
         let step = Step {
             client,
             store: &mut self.store,
@@ -175,7 +178,7 @@ impl Machine {
             placement: &self.placement,
             memory_limit: self.memory_limit,
             held_elsewhere: self.catalog.held(),
-            held_by_keys,
+            held_by_log,
             progress: Progress::Finished,
             at,
         };
@@ -187,16 +190,18 @@ impl Machine {
         Context { step: self.call(at).1, replies }
     }
 
-    /// Approximate memory that segments, the catalog and the keys of changed values use, in bytes:
-    /// what the memory limit bounds.
+    /// Approximate memory that segments, the catalog and their log use, in bytes: what the memory
+    /// limit bounds.
     pub fn held(&self) -> u64 {
-        let keys = self.held_by_keys();
-        self.store.held().saturating_add(self.catalog.held()).saturating_add(keys)
+        let log = self.held_by_log();
+        self.store.held().saturating_add(self.catalog.held()).saturating_add(log)
     }
 
-    /// Memory of the keys of values that changed and are in no checkpoint, in bytes.
-    fn held_by_keys(&self) -> u64 {
-        self.touched().saturating_add(self.keys_elsewhere)
+    /// Memory of the keys of values that changed and are in no checkpoint, and of known spans, in
+    /// bytes.
+    fn held_by_log(&self) -> u64 {
+        let keys = self.touched().saturating_add(self.keys_elsewhere);
+        keys.saturating_add(self.spans_elsewhere)
     }
 
     /// The most memory of the keys of changed values, of segments and of the catalog each, in

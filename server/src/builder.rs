@@ -357,8 +357,9 @@ impl ServerBuilder {
         // For one file that is moved to, one that is written, the next one, runs and a checkpoint.
         let reserve = 3 * file_len + file_len / 2 + SPARE;
         let space = SpaceSettings { limit, reserve };
-        let checkpoints = CheckpointSettings::within(folder, self.memory_limit);
-        Configure { writer, checkpoints, space }
+        let memory = self.memory_limit;
+        let checkpoints = CheckpointSettings::within(folder, memory);
+        Configure { writer, checkpoints, space, memory }
     }
 
     pub(crate) fn clock(&self) -> Clock {

@@ -158,7 +158,7 @@ impl ServerState {
         let at = self.moment();
         let (done, woken, fetches, discarded, after) = self.machine.with(|machine| {
             if let Some(log) = &self.log {
-                note_space(machine, log);
+                note_log(machine, log);
             }
             let done = work(machine, at);
             let woken = machine.store.take_woken();
@@ -456,8 +456,10 @@ impl ServerState {
     }
 }
 
-/// Refuses what takes space while there is none, and nothing else.
-fn note_space(machine: &mut Machine, log: &LogHandle) {
+/// Refuses what takes space on the disk while there is none, and nothing else; and counts the
+/// memory of what the log knows.
+fn note_log(machine: &mut Machine, log: &LogHandle) {
+    machine.note_spans(log.held_by_spans());
     let why = log.why_full();
     if why.is_some() != machine.journal.full().is_some() {
         machine.journal.set_full(why);
@@ -485,6 +487,7 @@ mod tests {
     };
     use pravega_sdk_server_core::{
         access::{Grant, Operation},
+        log::{Entry, FileNumber, SegmentNumber, Span},
         record::Durability,
     };
     use tokio::time::timeout;
@@ -543,6 +546,25 @@ mod tests {
         log.drain();
         disk.send_replace(Durable::To(none));
         timeout(Duration::from_secs(1), waiting).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn spans_that_are_known_for_the_next_reads_count_towards_the_memory_limit() {
+        let (state, log, _disk) = on_a_log();
+        let held = || state.run(|machine, _| machine.held()).0;
+        let before = held();
+        let (segment, file) = (SegmentNumber(1), FileNumber(1));
+        let span = Entry::new(segment, file, Span { from: 0, to: 1, at: 0, end: 1 });
+        log.kept().keep_spans(segment, vec![span; 100]);
+        assert!(log.held_by_spans() >= (100 * size_of::<Entry>()) as u64);
+        assert_eq!(held(), before + log.held_by_spans());
+        // Also of a machine that was read back, which has none of its own.
+        let again = ServerBuilder::default().machine(Durability::Logged);
+        let without = again.held();
+        state.replace(again, Sequence::default(), None);
+        assert_eq!(held(), without + log.held_by_spans());
+        log.kept().keep_spans(segment, Vec::new());
+        assert_eq!(held(), without);
     }
 
     #[tokio::test]

@@ -91,7 +91,7 @@ impl OpenedStorage {
         let mut restored = Restored::new(builder.machine(Durability::Logged), None);
         let (log, keeper) = log::open(&*disk, configure, &mut restored)?;
         let machine = restored.finish(log.sequence)?;
-        let handle = LogHandle::new(keeper, configure.space);
+        let handle = LogHandle::new(keeper, configure.space, configure.memory);
         Ok(Self { disk, log, handle, machine, socket: None })
     }
 

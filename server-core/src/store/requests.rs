@@ -54,8 +54,8 @@ pub struct Step<'a> {
     pub memory_limit: MemoryLimit,
     /// What counts towards the limit besides the segments: the catalog, in bytes.
     pub held_elsewhere: u64,
-    /// What the keys of changed values use, for checkpoints, in bytes.
-    pub held_by_keys: u64,
+    /// What the log uses: keys of changed values, for checkpoints, and known spans, in bytes.
+    pub held_by_log: u64,
     /// Whether the request is carried out as a whole.
     pub progress: Progress,
     /// The time of the request, and random bits.
@@ -121,7 +121,7 @@ impl Step<'_> {
         self.check_writable()?;
         self.check_space()?;
         let MemoryLimit(limit) = self.memory_limit;
-        let elsewhere = self.held_elsewhere.saturating_add(self.held_by_keys);
+        let elsewhere = self.held_elsewhere.saturating_add(self.held_by_log);
         let held = self.store.held().saturating_add(elsewhere);
         if held.saturating_add(more) > limit {
             return Err(Refusal::Full { limit });

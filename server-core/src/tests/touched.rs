@@ -244,6 +244,25 @@ fn segments_that_no_checkpoint_has_leave_nothing_to_remember() {
 
 #[test]
 fn keys_count_towards_the_limit_and_what_needs_memory_is_refused_before_it_changes_anything() {
+    refuses_what_is_above_the_limit(Machine::note_keys);
+}
+
+#[test]
+fn spans_that_the_driver_knows_count_towards_the_limit_as_keys_do() {
+    refuses_what_is_above_the_limit(Machine::note_spans);
+    let mut machine = machine();
+    let held = machine.held();
+    machine.note_spans(700);
+    machine.note_keys(50);
+    assert_eq!(machine.held(), held + 750);
+    // A checkpoint gives no spans back.
+    machine.note_keys(0);
+    assert_eq!(machine.held(), held + 700);
+    machine.note_spans(0);
+    assert_eq!(machine.held(), held);
+}
+
+fn refuses_what_is_above_the_limit(note: fn(&mut Machine, u64)) {
     let mut machine = machine();
     let held = machine.store.held() + machine.catalog.held();
     machine.memory_limit = MemoryLimit(held + machine.touched() + 2000);
@@ -257,10 +276,10 @@ fn keys_count_towards_the_limit_and_what_needs_memory_is_refused_before_it_chang
         }
         refused
     };
-    machine.note_keys(1500);
+    note(&mut machine, 1500);
     assert!(refused(&mut machine));
-    // What frees memory is allowed, and a checkpoint gives the rest back.
+    // What frees memory is allowed, and the driver gives the rest back.
     machine.call(at(1)).1.delete(&segment(1)).unwrap();
-    machine.note_keys(0);
+    note(&mut machine, 0);
     assert!(!refused(&mut machine));
 }

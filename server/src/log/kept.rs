@@ -11,7 +11,10 @@ use std::{
 };
 
 use pravega_sdk_server_core::{
-    log::{Committed, FileNumber, Full, Keeper, OutOfOrder, SpaceSettings},
+    log::{
+        Committed, Entry, FileNumber, Full, Keeper, KnownSpans, OutOfOrder, SegmentNumber,
+        SpaceSettings,
+    },
     record::Sequence,
 };
 
@@ -155,13 +158,42 @@ pub(crate) struct Kept {
     space: SpaceSettings,
     /// The bytes of all files.
     used: AtomicU64,
+    /// Where the bytes of the next reads are, by those before.
+    spans: Mutex<KnownSpans>,
+    /// Memory of those, in bytes.
+    held_by_spans: AtomicU64,
 }
 
 impl Kept {
-    pub(crate) fn new(keeper: Keeper, space: SpaceSettings) -> Self {
-        let used = AtomicU64::new(keeper.space().used());
-        let (keeper, state) = (Mutex::new(keeper), Mutex::default());
-        Self { keeper, state, changed: Condvar::new(), space, used }
+    /// The files of a server with a memory limit in bytes.
+    pub(crate) fn new(keeper: Keeper, space: SpaceSettings, memory: u64) -> Self {
+        Self {
+            used: AtomicU64::new(keeper.space().used()),
+            keeper: Mutex::new(keeper),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            space,
+            spans: Mutex::new(KnownSpans::within(memory)),
+            held_by_spans: AtomicU64::new(0),
+        }
+    }
+
+    /// The known spans of a segment that may have bytes from an offset on.
+    pub(super) fn spans_of(&self, segment: SegmentNumber, offset: u64) -> Vec<Entry> {
+        lock(&self.spans).of(segment, offset)
+    }
+
+    /// Keeps the spans of a segment that a read knew at its end.
+    pub(crate) fn keep_spans(&self, segment: SegmentNumber, spans: Vec<Entry>) {
+        let mut known = lock(&self.spans);
+        known.keep(segment, spans);
+        // Under the lock, so that the last one to keep some has the last word.
+        self.held_by_spans.store(known.held(), Ordering::Relaxed);
+    }
+
+    /// Memory of the known spans, in bytes.
+    pub(crate) fn held_by_spans(&self) -> u64 {
+        self.held_by_spans.load(Ordering::Relaxed)
     }
 
     /// Checks whether there is space for more besides what is queued for the disk.

@@ -52,6 +52,8 @@ pub(crate) struct Configure {
     pub(crate) checkpoints: CheckpointSettings,
     /// The limit of its space.
     pub(crate) space: SpaceSettings,
+    /// The memory limit of the server, in bytes.
+    pub(crate) memory: u64,
 }
 
 /// Opens the log of a folder, or creates one in an empty folder. The files of the log and the index

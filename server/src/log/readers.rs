@@ -12,7 +12,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use pravega_sdk_server_core::{
-    log::{Fetch, FetchStep, KnownSpans, Prefetch, ReadFile, SegmentNumber},
+    log::{Fetch, FetchStep, Prefetch, ReadFile, SegmentNumber},
     store,
 };
 
@@ -171,7 +171,6 @@ impl Readers {
 #[derive(Debug, Default)]
 struct Shared {
     prefetch: Mutex<Prefetch>,
-    known: Mutex<KnownSpans>,
 }
 
 /// What a thread reads with.
@@ -220,7 +219,7 @@ impl Reader<'_> {
         range: Range<u64>,
         put: &mut dyn FnMut(&[u8]),
     ) -> Result<u64, ReadFailure> {
-        let known = lock(&self.shared.known).of(segment, range.start);
+        let known = self.kept.spans_of(segment, range.start);
         let mut fetch = Fetch::new(segment, range.start, range.end).knowing(known);
         let mut read = 0;
         let failure = loop {
@@ -237,7 +236,7 @@ impl Reader<'_> {
                     put(&bytes);
                 }
                 FetchStep::Done => {
-                    lock(&self.shared.known).keep(segment, fetch.into_known());
+                    self.kept.keep_spans(segment, fetch.into_known());
                     return Ok(read);
                 }
                 FetchStep::Missing { offset } => break ReadFailure::Missing(offset),

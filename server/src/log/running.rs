@@ -30,11 +30,11 @@ pub(crate) struct LogHandle {
 }
 
 impl LogHandle {
-    /// The handle of a log with these files.
-    pub(crate) fn new(keeper: Keeper, space: SpaceSettings) -> Self {
+    /// The handle of a log with these files, of a server with a memory limit in bytes.
+    pub(crate) fn new(keeper: Keeper, space: SpaceSettings, memory: u64) -> Self {
         Self {
             inbox: Inbox::default(),
-            kept: Arc::new(Kept::new(keeper, space)),
+            kept: Arc::new(Kept::new(keeper, space, memory)),
             reads: ReadQueue::default(),
         }
     }
@@ -94,11 +94,16 @@ impl LogHandle {
         self.kept.used()
     }
 
+    /// Memory of the spans that are known for the next reads, in bytes.
+    pub(crate) fn held_by_spans(&self) -> u64 {
+        self.kept.held_by_spans()
+    }
+
     /// A log that is not written.
     #[cfg(test)]
     pub(crate) fn without_threads() -> Self {
         let space = SpaceSettings { limit: None, reserve: 0 };
-        Self::new(Keeper::new(space), space)
+        Self::new(Keeper::new(space), space, u64::MAX)
     }
 
     /// Takes all batches as if they were written.

@@ -370,7 +370,7 @@ fn a_fetch_that_knows_the_spans_of_another_one_searches_no_run() {
     let mut written = in_turns(60, 20_000, 2);
     let (segment, len) = (SegmentNumber(1), 100_000);
     let content = written.segments[&segment].clone();
-    let mut known = KnownSpans::default();
+    let mut known = KnownSpans::within(u64::MAX);
     let (mut runs, mut found) = (0, Vec::new());
     while found.len() < content.len() {
         let from = found.len() as u64;
@@ -405,7 +405,7 @@ fn a_fetch_that_knows_the_spans_of_another_one_searches_no_run() {
 fn what_is_known_stays_true_while_files_are_moved_and_runs_are_merged() {
     let (mut moved, mut searched, mut known_only) = (0, 0, 0);
     for seed in 0..20 {
-        let (mut written, mut known) = (random_files(seed, 16), KnownSpans::default());
+        let (mut written, mut known) = (random_files(seed, 16), KnownSpans::within(u64::MAX));
         let mut random = fastrand::Rng::with_seed(seed);
         for _ in 0..60 {
             let (segment, content) =

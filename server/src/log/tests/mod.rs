@@ -107,7 +107,7 @@ impl Log {
     fn start((opened, keeper): (OpenedLog, Keeper), disk: Arc<dyn Disk>) -> Self {
         let OpenedLog { writer, sequence, .. } = opened;
         let (told, known) = watch::channel(Known { durable: sequence.0, ..Known::default() });
-        let (inbox, kept) = (Inbox::default(), Arc::new(Kept::new(keeper, SPACE)));
+        let (inbox, kept) = (Inbox::default(), Arc::new(Kept::new(keeper, SPACE, u64::MAX)));
         let thread = CommitThread::start(writer, disk, inbox.clone(), kept, Told(told)).unwrap();
         Self { inbox, thread, known, submitted: sequence.0 }
     }
@@ -160,7 +160,7 @@ const SPACE: SpaceSettings = SpaceSettings { limit: None, reserve: 0 };
 fn configure() -> Configure {
     let folder = FolderId(0);
     let checkpoints = CheckpointSettings::new(folder);
-    Configure { writer: settings(folder), checkpoints, space: SPACE }
+    Configure { writer: settings(folder), checkpoints, space: SPACE, memory: u64::MAX }
 }
 
 fn files(folder: &Path) -> Files {

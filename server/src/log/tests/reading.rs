@@ -12,6 +12,7 @@ use super::*;
 use crate::log::{
     owner::{Owner, ReadFailure},
     readers::{Job, ReadQueue, Readers, Then},
+    runs::write_run,
 };
 
 const SEGMENTS: u64 = 3;
@@ -33,6 +34,7 @@ impl Sink for Durable {
 /// Segments whose bytes are in several files.
 struct Written {
     folder: tempfile::TempDir,
+    id: FolderId,
     disk: Arc<dyn Disk>,
     kept: Arc<Kept>,
     queue: ReadQueue,
@@ -42,11 +44,17 @@ struct Written {
 
 impl Written {
     fn new() -> Self {
+        Self::within(u64::MAX)
+    }
+
+    /// Those of a server with a memory limit, in bytes.
+    fn within(memory: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let disk: Arc<dyn Disk> = Arc::new(files(folder.path()));
         let (durable, receiver) = mpsc::channel();
         let (inbox, (opened, keeper)) = (Inbox::default(), open_with(&*disk, &[]));
-        let (kept, writer) = (Arc::new(Kept::new(keeper, SPACE)), opened.writer);
+        let (id, writer) = (opened.settings.folder, opened.writer);
+        let kept = Arc::new(Kept::new(keeper, SPACE, memory));
         let thread = CommitThread::start(
             writer,
             Arc::clone(&disk),
@@ -76,7 +84,16 @@ impl Written {
         let queue = ReadQueue::default();
         let owner: Arc<dyn Owner> = Arc::new(storage::Model::default());
         let readers = Readers::start(&disk, &kept, &queue, &owner).unwrap();
-        Self { folder, disk, kept, queue, readers, segments }
+        Self { folder, id, disk, kept, queue, readers, segments }
+    }
+
+    /// Writes the spans of files that ended to runs.
+    fn index(&self) {
+        loop {
+            let work = self.kept.keeper().index().work();
+            let Some(work) = work else { return };
+            write_run(&*self.disk, self.id, &self.kept, &work).unwrap();
+        }
     }
 
     fn read(&self, segment: u64, from: u64, to: u64) -> Result<Bytes, ReadFailure> {
@@ -138,6 +155,29 @@ fn parts_come_one_after_the_other_up_to_the_first_byte_that_cannot_be_read() {
     let missing = read(&[nowhere, (0, 0..10)]).unwrap_err();
     assert!(matches!(missing, ReadFailure::Missing(0)), "{missing}");
     written.end();
+}
+
+#[test]
+fn what_is_known_for_the_next_reads_stays_within_its_share_of_the_memory() {
+    // Of all segments without a limit; of none, and of a part of them.
+    for memory in [u64::MAX, 0, 64 * 500, 64 * 1500] {
+        let written = Written::within(memory);
+        written.index();
+        let mut random = fastrand::Rng::with_seed(9);
+        let mut most = 0;
+        for _ in 0..100 {
+            let number = random.u64(..SEGMENTS);
+            let all = &written.segments[number as usize];
+            let from = random.u64(..all.len() as u64);
+            let to = (from + 50_000).min(all.len() as u64);
+            let found = written.read(number, from, to).unwrap();
+            assert!(found == all[from as usize..to as usize], "{from}..{to}");
+            most = most.max(written.kept.held_by_spans());
+        }
+        assert!(most <= memory / 64, "{most} bytes of a limit of {memory}");
+        assert_eq!(most > 0, memory > 0, "{most} bytes of a limit of {memory}");
+        written.end();
+    }
 }
 
 #[test]

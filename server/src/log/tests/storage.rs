@@ -386,7 +386,7 @@ impl Life {
         };
         let model = Arc::new(Model { state: Mutex::new(state), changed: Condvar::new() });
         let owner: Arc<dyn Owner> = Arc::clone(&model) as Arc<dyn Owner>;
-        let handle = LogHandle::new(keeper, SPACE);
+        let handle = LogHandle::new(keeper, SPACE, u64::MAX);
         let sink = Told(Arc::clone(&model));
         let keeping = handle.keeping(&disk, &opened.settings);
         let log = RunningLog::start(opened, &disk, &handle, &owner, sink).unwrap();
