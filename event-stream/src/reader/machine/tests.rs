@@ -165,7 +165,7 @@ impl Rig {
                         let reply = self.info(&request.segment_name);
                         self.machine.reads.handle_inspected(reader, question, Ok(reply), now);
                     }
-                    ReadEffect::Abandon(_) => {}
+                    ReadEffect::Abandon(_) | ReadEffect::Forget(..) => {}
                     other => panic!("{other:?}"),
                 }
             }

@@ -118,41 +118,55 @@ impl ReadMachine {
 
     pub(super) fn take_data(&mut self, id: ReaderId, read: u64, reply: SegmentRead, now: Now) {
         let Some(reader) = self.readers.get_mut(&id) else { return };
-        let is_empty = reply.data.is_empty();
+        let (is_empty, is_old) = (reply.data.is_empty(), read < reader.first_valid_read);
         let end = after(Offset(reply.offset), reply.data.len() as u64);
         let useful = reader.window.arrive(read, reply.data);
         self.held += useful;
-        if reply.end_of_segment {
-            reader.set_end(end);
-        }
-        if !is_empty {
-            reader.known_len = reader.known_len.max(end);
-        }
-        if useful > 0 || reply.end_of_segment {
+        let reached = if is_empty { Ok(()) } else { reader.reach(end) };
+        let ended = if reply.end_of_segment { reader.set_end(end) } else { Ok(()) };
+        let is_end = reply.end_of_segment && ended.is_ok();
+        let known_len = reader.known_len;
+        if useful > 0 || is_end {
             (reader.attempts, reader.protocol_errors, reader.failing_since) = (0, 0, None);
-            let is_behind = !reply.at_tail
-                && !reply.end_of_segment
-                && reader.window.frontier() >= reader.known_len;
+            let is_behind =
+                !reply.at_tail && !reply.end_of_segment && reader.window.frontier() >= known_len;
             if is_behind && reader.probe == LengthProbe::Idle {
                 // There is more, so the length is asked for.
                 reader.probe = LengthProbe::Wanted;
                 self.inspect(id);
             }
-        } else if is_empty && Offset(reply.offset) < reader.known_len {
-            self.none_of_known(id, now);
-        } else if is_empty {
-            // A segment without appends for a while, or a deleted one.
-            reader.probe = LengthProbe::Needed;
-            reader.attempts = reader.attempts.saturating_add(1);
-            self.wait(id, now);
+        }
+        if reached.and(ended).is_err() {
+            // What it has sent is taken, and the rest is asked for again.
+            self.ends_early(id, is_old, now);
+        } else if is_empty && !is_end {
+            self.nothing_came(id, Offset(reply.offset) < known_len, now);
         }
     }
 
-    /// A read of bytes below the known length was answered without one of them. That fails the
-    /// attempt: without an end to it, no reader would be told.
-    fn none_of_known(&mut self, id: ReaderId, now: Now) {
-        let cause = Misbehaviour("it has none of the bytes that it claims".to_owned()).into();
-        self.failed(id, LookupError { kind: ErrorKind::Unavailable, cause }, now);
+    /// A read was answered without a byte, of which the segment has some or not.
+    fn nothing_came(&mut self, id: ReaderId, is_known: bool, now: Now) {
+        if is_known {
+            return self.misbehaves(id, "it has none of the bytes that it claims", now);
+        }
+        // A segment without appends for a while, or a deleted one.
+        let Some(reader) = self.readers.get_mut(&id) else { return };
+        reader.probe = LengthProbe::Needed;
+        reader.attempts = reader.attempts.saturating_add(1);
+        self.wait(id, now);
+    }
+
+    /// A store contradicts what is known of a segment. That fails the attempt, and another store
+    /// may have the segment: without an end to it, no reader would be told.
+    fn misbehaves(&mut self, id: ReaderId, how: &str, now: Now) {
+        let cause = Misbehaviour(how.to_owned()).into();
+        self.lost(id, LookupError { kind: ErrorKind::Unavailable, cause }, now);
+    }
+
+    fn ends_early(&mut self, id: ReaderId, is_old: bool, now: Now) {
+        if !is_old {
+            self.misbehaves(id, "it ends the segment before bytes that the segment has", now);
+        }
     }
 
     /// Replies to different requests come in any order, so the length is compared with what was
@@ -179,12 +193,16 @@ impl ReadMachine {
             reader.terminal = Some(Terminal::Short(length));
             return;
         }
-        reader.known_len = reader.known_len.max(length);
+        let mut ended = reader.reach(length);
         reader.head = reader.head.max(Offset(info.start_offset));
         if info.is_sealed {
-            let is_early =
-                self.settings.bugs.has(SeededBug::EndsEarly) && reader.window.next() < length;
-            reader.set_end(if is_early { reader.window.next() } else { length });
+            ended = reader.set_end(length);
+            if self.settings.bugs.has(SeededBug::EndsEarly) && reader.window.next() < length {
+                reader.limit = Some(reader.window.next());
+            }
+        }
+        if ended.is_err() {
+            return self.ends_early(id, false, now);
         }
         let expected = if self.settings.bugs.has(SeededBug::JudgesOldLengths) {
             reader.expected
@@ -197,9 +215,7 @@ impl ReadMachine {
             reader.probe = LengthProbe::Wanted;
             self.inspect(id);
         } else if reader.lacks_end() {
-            let cause = Misbehaviour("it has the segment open, which others follow".to_owned());
-            let error = LookupError { kind: ErrorKind::Unavailable, cause: cause.into() };
-            self.failed(id, error, now);
+            self.misbehaves(id, "it has the segment open, which others follow", now);
         }
     }
 
@@ -207,18 +223,19 @@ impl ReadMachine {
     pub(super) fn refused(&mut self, id: ReaderId, refusal: &WireCommand, is_old: bool, now: Now) {
         let Some(reader) = self.readers.get_mut(&id) else { return };
         match refusal {
-            WireCommand::SegmentIsSealed(sealed) if Offset(sealed.offset) < reader.known_len => {
-                if !is_old {
-                    self.none_of_known(id, now);
+            WireCommand::SegmentIsSealed(sealed) => {
+                if reader.set_end(Offset(sealed.offset)).is_err() {
+                    self.ends_early(id, is_old, now);
                 }
             }
-            WireCommand::SegmentIsSealed(sealed) => reader.set_end(Offset(sealed.offset)),
             WireCommand::SegmentIsTruncated(truncated) => {
                 let head = Offset(truncated.start_offset);
                 reader.head = reader.head.max(head);
-                reader.known_len = reader.known_len.max(head);
+                let reached = reader.reach(head);
                 // The head must be after the offset of the read, or reading would never advance.
-                if truncated.start_offset <= truncated.offset {
+                if reached.is_err() {
+                    self.ends_early(id, is_old, now);
+                } else if truncated.start_offset <= truncated.offset {
                     self.protocol_error(
                         id,
                         "it reports a truncation before the offset of the read",

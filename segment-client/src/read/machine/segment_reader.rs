@@ -18,6 +18,10 @@ use crate::{
 /// The most bytes of one segment in flight or waiting. More does not make reading faster.
 const MAX_AHEAD: u64 = 4 << 20;
 
+/// The store calls the segment sealed before bytes that the segment is known to have.
+#[derive(Debug)]
+pub(super) struct EarlyEnd;
+
 #[derive(Debug)]
 pub(super) enum LocateState {
     Locating,
@@ -181,10 +185,32 @@ impl SegmentReader {
         is_new
     }
 
-    pub(super) fn set_end(&mut self, end: Offset) {
-        self.end = Some(end);
-        self.known_len = self.known_len.max(end);
+    /// Takes the end of the sealed segment.
+    ///
+    /// # Errors
+    ///
+    /// [`EarlyEnd`] if the segment is known to have bytes after it. They would be lost, so it is
+    /// not taken.
+    pub(super) fn set_end(&mut self, end: Offset) -> Result<(), EarlyEnd> {
+        if end < self.known_len {
+            return Err(EarlyEnd);
+        }
+        (self.end, self.known_len) = (Some(end), end);
         self.window.cut_at(end);
+        Ok(())
+    }
+
+    /// Notes that the segment has at least so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`EarlyEnd`] if it was said to end before them. If that was not delivered yet, it counts no
+    /// longer.
+    pub(super) fn reach(&mut self, len: Offset) -> Result<(), EarlyEnd> {
+        self.known_len = self.known_len.max(len);
+        let is_delivered = matches!(self.terminal, Some(Terminal::Delivered));
+        let early = self.end.take_if(|end| *end < len && !is_delivered);
+        if early.is_some() { Err(EarlyEnd) } else { Ok(()) }
     }
 
     /// The offset at which reading ends, as far as it is known.

@@ -347,7 +347,7 @@ fn reply(event: Event, offset: i64) -> WireCommand {
     }
 }
 
-fn shown(delivery: &Delivery) -> String {
+pub(super) fn shown(delivery: &Delivery) -> String {
     match delivery {
         Delivery::Data { offset, data } => format!("{} at {offset}", data.len()),
         Delivery::Truncated { asked, head } => format!("truncated {asked} to {head}"),

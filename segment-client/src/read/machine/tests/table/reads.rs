@@ -226,7 +226,7 @@ fn what_is_missing_of_known_bytes_is_read_again() {
         on(DataFull).does("length, tail at 150").to(Arrived).delivers("50 at 100"),
         on(DataShort).does("read 46 at 104").to(Arrived).delivers("4 at 100"),
         on(DataAtTail).does("read 40 at 110").to(Arrived).delivers("10 at 100"),
-        on(DataAtEnd).to(Arrived).delivers("10 at 100, end at 110"),
+        on(DataAtEnd).to(Arrived).delivers("10 at 100"),
         on(DataEmpty).to(LocatingLater),
         on(DataElsewhere).to(LocatingLater),
         on(ReadTimeout).to(LocatingLater),
