@@ -37,6 +37,6 @@ pub use self::seeded_bugs::GroupBug;
 pub use self::{
     assignment::{HandOver, SegmentAssignment, StaticShare, StaticShareError},
     change::Change,
-    reader::{Effect, GroupReaderMachine, GroupReaderSettings, LossReason, Moment},
+    reader::{Effect, GroupReaderMachine, GroupReaderSettings, LossReason, Moment, SegmentEnd},
     updates::ChangePlan,
 };

@@ -106,8 +106,8 @@ pub enum Effect {
         segment: ScopedSegment,
         /// From where on.
         from: Offset,
-        /// Where reading ends; `None` means at the end of the segment.
-        end: Option<Offset>,
+        /// Where reading ends.
+        end: SegmentEnd,
     },
     /// Stop reading a segment. What is buffered of it is not returned.
     Close(ScopedSegment),
@@ -118,6 +118,18 @@ pub enum Effect {
     End,
     /// The reader is not in the group, and must not return any more events.
     Lost(LossReason),
+}
+
+/// Where reading of a segment ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SegmentEnd {
+    /// At an offset.
+    At(Offset),
+    /// At its own end, once it is sealed.
+    OnceSealed,
+    /// At its own end. It is sealed: the group ends in segments that follow it.
+    Sealed,
 }
 
 /// Why a reader is not in its group.

@@ -10,7 +10,7 @@ use super::{
     super::state::{CheckpointState, FairShare, ReaderGroupState},
     assignment::HandOver,
     change::Change,
-    reader::{Effect, GroupReaderMachine, LossReason, Moment, Standing, Window},
+    reader::{Effect, GroupReaderMachine, LossReason, Moment, SegmentEnd, Standing, Window},
     seeded_bugs::GroupBug,
 };
 
@@ -300,7 +300,11 @@ impl GroupReaderMachine {
             let is_reading = self.owned.take(segment.clone(), range, offset, end);
             if let Some(from) = offset.offset().filter(|_| is_reading) {
                 let from = if self.bugs.has(GroupBug::ReadsFromHead) { 0.into() } else { from };
-                let end = end.and_then(|end| end.offset());
+                let end = match end.and_then(|end| end.offset()) {
+                    Some(end) => SegmentEnd::At(end),
+                    None if state.is_before_end(&segment) => SegmentEnd::Sealed,
+                    None => SegmentEnd::OnceSealed,
+                };
                 self.local.push_back(Effect::Open { segment, from, end });
             }
         }

@@ -187,6 +187,17 @@ impl ReaderGroupState {
         self.ends.get(segment).copied()
     }
 
+    /// Returns true if reading ends in segments that follow this one: it has no end, and a segment
+    /// of its stream that has one is of a later epoch. A segment with successors is sealed.
+    #[must_use]
+    pub(crate) fn is_before_end(&self, segment: &ScopedSegment) -> bool {
+        let is_later = |end: &ScopedSegment| {
+            (end.scope(), end.stream()) == (segment.scope(), segment.stream())
+                && end.id().epoch() > segment.id().epoch()
+        };
+        self.end(segment).is_none() && self.ends.keys().any(is_later)
+    }
+
     /// Returns all segments at which reading ends.
     pub fn ends(&self) -> impl Iterator<Item = (&ScopedSegment, SegmentOffset)> + '_ {
         self.ends.iter().map(|(segment, end)| (segment, *end))

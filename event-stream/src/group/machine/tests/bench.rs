@@ -8,7 +8,7 @@ use pravega_sdk_types::{
 
 use super::super::{
     super::state::{GroupInit, GroupUpdate, ReaderGroupState},
-    Effect, GroupReaderMachine, GroupReaderSettings, Moment,
+    Effect, GroupReaderMachine, GroupReaderSettings, Moment, SegmentEnd,
 };
 
 pub(super) fn segment(number: i64) -> ScopedSegment {
@@ -93,7 +93,11 @@ impl Bench {
                     self.machine.handle_reported(moment);
                 }
                 Some(Effect::Open { segment, from, end }) => {
-                    let end = end.map_or(String::new(), |end| format!("..{end}"));
+                    let end = match end {
+                        SegmentEnd::At(end) => format!("..{end}"),
+                        SegmentEnd::OnceSealed => String::new(),
+                        SegmentEnd::Sealed => ", sealed".to_owned(),
+                    };
                     done.push(format!("open {}@{from}{end}", i64::from(segment.id())));
                 }
                 Some(Effect::Close(segment)) => {

@@ -267,6 +267,31 @@ fn reading_ends_where_it_should_and_no_successors_are_searched() {
 }
 
 #[test]
+fn a_segment_without_an_end_is_sealed_if_the_end_of_its_stream_is_of_a_later_epoch() {
+    let of_epoch = |epoch: i64, number: i64| (epoch << 32) | number;
+    let (first, scaled, last) = (0, of_epoch(2, 5), of_epoch(3, 7));
+    let other = ScopedSegment::new(&"s/other".parse().unwrap(), SegmentId::from(0));
+    let begins = [first, 1, scaled, last].map(segment).into_iter().chain([other]);
+    let begins = begins.map(|segment| (segment.into(), SegmentOffset::At(Offset(4))));
+    let mut init = GroupInit::new(configuration(), begins);
+    // The other stream has no end, and nothing of a stream can follow what is of its last epoch.
+    init.ends = vec![(segment(1), SegmentOffset::End), (segment(scaled), Offset(8).into())];
+    let mut bench = Bench::of(init);
+    let mut opened: Vec<String> = bench.run();
+    opened.retain(|done| done.starts_with("open"));
+    let mut expected = [
+        "open 0@4".to_owned(),
+        "open 0@4, sealed".to_owned(),
+        "open 1@4".to_owned(),
+        format!("open {scaled}@4..8"),
+        format!("open {last}@4"),
+    ];
+    opened.sort();
+    expected.sort();
+    assert_eq!(opened, expected);
+}
+
+#[test]
 fn the_distance_that_is_reported_is_that_of_javas_client() {
     let lag = |bench: &mut Bench| {
         bench.now += Duration::from_secs(40);

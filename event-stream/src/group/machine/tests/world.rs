@@ -11,7 +11,7 @@ use super::{
     super::{
         super::state::{GroupInit, GroupSegment, GroupUpdate, ReaderGroupState},
         Change, Effect, GroupReaderMachine, GroupReaderSettings, HandOver, Moment,
-        SegmentAssignment,
+        SegmentAssignment, SegmentEnd,
         seeded_bugs::GroupBug,
     },
     checks::{Checks, Content},
@@ -160,7 +160,10 @@ impl World {
                 self.find_successors(index, segment);
             }
             Some(Effect::Open { segment, from, end }) => {
-                let end = end.map(|end| end.0);
+                let end = match end {
+                    SegmentEnd::At(end) => Some(end.0),
+                    SegmentEnd::OnceSealed | SegmentEnd::Sealed => None,
+                };
                 reader.open.insert(segment.clone(), (from.0, end));
                 self.end_if_read(index, &segment);
             }

@@ -16,7 +16,7 @@ use pravega_sdk_segment_client::{
 };
 use pravega_sdk_types::{ErrorKind, Offset, ScopedSegment};
 
-use crate::reader::CorruptEvents;
+use crate::{group::machine::SegmentEnd, reader::CorruptEvents};
 
 /// Settings of a set of segments, without those of its read machine.
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ pub(crate) struct SegmentSet {
 struct Active {
     segment: Arc<ScopedSegment>,
     parser: EventParser,
-    end: Option<Offset>,
+    end: SegmentEnd,
     /// It is read from its tail on, whose offset the first delivery shows.
     is_from_tail: bool,
 }
@@ -79,8 +79,8 @@ impl SegmentSet {
         }
     }
 
-    /// Begins to read a segment at the offset of an event, up to `end` if there is one.
-    pub(crate) fn open(&mut self, segment: Arc<ScopedSegment>, from: Offset, end: Option<Offset>) {
+    /// Begins to read a segment at the offset of an event, up to an end.
+    pub(crate) fn open(&mut self, segment: Arc<ScopedSegment>, from: Offset, end: SegmentEnd) {
         self.close(&segment);
         // Other clients have written the offset.
         let start = match from {
@@ -95,9 +95,14 @@ impl SegmentSet {
         segment: Arc<ScopedSegment>,
         start: StartOffset,
         from: Offset,
-        end: Option<Offset>,
+        end: SegmentEnd,
     ) {
-        let reader = self.reads.open(Arc::clone(&segment), start, end);
+        let name = Arc::clone(&segment);
+        let reader = match end {
+            SegmentEnd::At(end) => self.reads.open(name, start, Some(end)),
+            SegmentEnd::OnceSealed => self.reads.open(name, start, None),
+            SegmentEnd::Sealed => self.reads.open_sealed(name, start),
+        };
         self.readers.insert(Arc::clone(&segment), reader);
         let is_from_tail = start == StartOffset::Tail;
         let active = Active { segment, parser: EventParser::new(from.0), end, is_from_tail };
@@ -201,7 +206,7 @@ impl SegmentSet {
                     let at = Offset(active.parser.offset());
                     return self.corrupt(reader, at, "the event is cut off by the end");
                 }
-                let is_configured = active.end.is_some_and(|end| offset >= end);
+                let is_configured = matches!(active.end, SegmentEnd::At(end) if offset >= end);
                 self.forget(reader);
                 Some(if is_configured {
                     Found::ConfiguredEnd(segment)
