@@ -156,6 +156,39 @@ impl Row {
     fn to(self, after: Stage) -> Self {
         Self { after: Some(after), ..self }
     }
+
+    /// The row if something can be taken before what it delivers.
+    fn delivers_first(mut self, first: &str) -> Self {
+        let comma = if self.delivered.is_empty() { "" } else { ", " };
+        self.delivered.insert_str(0, &format!("{first}{comma}"));
+        self
+    }
+
+    /// The row without another state after the event.
+    fn stays(self) -> Self {
+        Self { after: None, ..self }
+    }
+}
+
+/// The rows of a state, one for each event.
+type Rows = [Row; EVENTS.len()];
+
+/// The rows of a state in which nothing is asked for.
+fn idle() -> Rows {
+    EVENTS.map(|event| match event {
+        Close => on(Close).does("abandon").to(Closed),
+        _ => on(event),
+    })
+}
+
+/// Rows of which some are others in this state.
+fn but<const N: usize>(mut rows: Rows, others: [Row; N]) -> Rows {
+    for other in others {
+        let row = rows.iter_mut().find(|row| row.event == other.event).unwrap();
+        assert_ne!(*row, other, "the same without it");
+        *row = other;
+    }
+    rows
 }
 
 /// A machine in a state, with the newest read that it asked for.
@@ -374,8 +407,8 @@ fn observe(stage: Stage, event: Event) -> Row {
 }
 
 /// Checks a state with all events, each of which has its row.
-fn check(stage: Stage, rows: [Row; EVENTS.len()]) {
-    assert_eq!(rows.each_ref().map(|row| row.event), EVENTS, "the order of the rows");
+fn check(stage: Stage, rows: Rows) {
+    assert_eq!(rows.each_ref().map(|row| row.event), EVENTS, "each event has its row");
     let wrong: Vec<String> = rows
         .iter()
         .map(|row| (row, observe(stage, row.event)))
