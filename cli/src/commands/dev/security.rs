@@ -4,7 +4,7 @@ use std::{
     fmt,
     fs::{File, OpenOptions},
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
@@ -62,7 +62,9 @@ impl Secured {
 impl fmt::Display for Secured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(certificate) = &self.certificate {
-            writeln!(f, "tls    export PRAVEGA_TRUST_STORE={}", certificate.display())?;
+            // The line is for shells in other folders, too.
+            let path = path::absolute(certificate).unwrap_or_else(|_| certificate.clone());
+            writeln!(f, "tls    export PRAVEGA_TRUST_STORE={}", path.display())?;
         }
         if let Some(accounts) = &self.accounts {
             match &self.password {

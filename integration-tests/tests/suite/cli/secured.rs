@@ -88,6 +88,8 @@ fn a_server_with_tls_and_accounts_tells_its_user_how_to_come_in() {
     assert!(!server.settings.contains_key("PRAVEGA_AUTH_TOKEN"), "the password is not kept");
     let mut list = server.command(folder, &["PRAVEGA_TRUST_STORE"]);
     list.env("PRAVEGA_AUTH_METHOD", "Basic").env("PRAVEGA_AUTH_TOKEN", token);
+    // Also for a shell in another folder.
+    list.current_dir("/");
     let listed = list.args(["scope", "list"]).output().unwrap();
     assert!(listed.status.success(), "{}", stderr(&listed));
 }
