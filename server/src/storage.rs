@@ -131,8 +131,8 @@ impl Storage {
                 if let Some(why) = &failure {
                     tracing::error!(
                         why,
-                        "no more changes are taken, and reading goes on: start the server again \
-                         once the disk works"
+                        "no more changes are taken, and reading goes on: read out what is needed, \
+                         and start the server again once the cause is gone"
                     );
                     state.run(|machine, _| machine.journal.fail(why));
                 }

@@ -127,7 +127,7 @@ impl Scrubbing {
         let Ok(Some(lost)) = self.keeping.disk.lost() else { return };
         self.watched = Watch::Over;
         let place = self.keeping.disk.place();
-        let why = format!("{place}: {lost}; put it back before the server starts again");
+        let why = format!("{place}: {lost}; put it back before the server ends");
         self.keeping.inbox.end_for(why);
     }
 
