@@ -246,8 +246,6 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
-    use bytes::BytesMut;
-
     use super::{
         super::{
             head::{FileHead, FileKind},
@@ -257,6 +255,22 @@ mod tests {
         *,
     };
 
+    impl Run {
+        /// A run with this content.
+        pub(in crate::log) fn of_content(content: &[u8], salt: Salt) -> Self {
+            let at = content.len() - FOOTER_LEN;
+            Self { salt, footer: Footer::decode(&content[at..], salt, at as u64).unwrap() }
+        }
+
+        /// A run of a file, without spans, and its length.
+        pub(in crate::log) fn empty(file: FileNumber) -> (Self, u64) {
+            let (salt, folder) = (Salt(1), FolderId(1));
+            let head = FileHead { kind: FileKind::Index, folder, number: file, salt };
+            let content = RunBuilder::new(&head, file).finish();
+            (Self::of_content(&content, salt), content.len() as u64)
+        }
+    }
+
     const ONE: SegmentNumber = SegmentNumber(1);
 
     fn span(file: u64, from: u64) -> SpanPlace {
@@ -264,13 +278,8 @@ mod tests {
         SpanPlace { segment: ONE, from, to: from + 10, record, end: 80 + from }
     }
 
-    /// A run without spans.
     fn run() -> Run {
-        let (salt, folder) = (Salt(1), FolderId(1));
-        let head = FileHead { kind: FileKind::Index, folder, number: FileNumber(1), salt };
-        let bytes = BytesMut::from(&RunBuilder::new(&head, FileNumber(1)).finish()[..]);
-        let at = bytes.len() - FOOTER_LEN;
-        Run { salt, footer: Footer::decode(&bytes[at..], salt, at as u64).unwrap() }
+        Run::empty(FileNumber(1)).0
     }
 
     #[test]

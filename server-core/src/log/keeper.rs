@@ -361,29 +361,12 @@ impl Keeper {
 
 #[cfg(test)]
 mod tests {
-    use bytes::BytesMut;
-
     use super::{
-        super::{
-            head::{FileHead, FileKind},
-            ids::{FolderId, SegmentNumber},
-            run::{FOOTER_LEN, RunBuilder},
-            writer::CurrentFile,
-        },
+        super::{ids::SegmentNumber, writer::CurrentFile},
         *,
     };
 
     const SPACE: SpaceSettings = SpaceSettings { limit: None, reserve: 0 };
-
-    /// A run of a file, without spans.
-    fn run(file: FileNumber) -> (Run, u64) {
-        let (salt, folder) = (Salt(1), FolderId(1));
-        let head = FileHead { kind: FileKind::Index, folder, number: file, salt };
-        let bytes = BytesMut::from(&RunBuilder::new(&head, file).finish()[..]);
-        let at = bytes.len() - FOOTER_LEN;
-        let footer = Footer::decode(&bytes[at..], salt, at as u64).unwrap();
-        (Run { salt, footer }, bytes.len() as u64)
-    }
 
     /// A start that reads the checkpoint which another keeper begins now.
     fn after_a_checkpoint_of(keeper: &mut Keeper) -> Keeper {
@@ -408,7 +391,7 @@ mod tests {
             assert_eq!(keeper.handle_committed(&committed), Ok(Vec::new()));
         }
         for number in &files[..2] {
-            let (content, len) = run(*number);
+            let (content, len) = Run::empty(*number);
             keeper.handle_run(RunFile::of(*number), content, len);
         }
         assert_eq!(after_a_checkpoint_of(&mut keeper).candidates(), []);

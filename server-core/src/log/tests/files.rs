@@ -98,10 +98,8 @@ impl Files {
             content.put_slice(&builder.take());
         }
         content.put_slice(&builder.finish());
-        let at = content.len() - FOOTER_LEN;
-        let footer = Footer::decode(&content[at..], salt, at as u64).unwrap();
         self.files.insert(ReadFile::Run(run), content.to_vec());
-        for replaced in self.index.add_run(run, Run { salt, footer }) {
+        for replaced in self.index.add_run(run, Run::of_content(&content, salt)) {
             self.files.remove(&ReadFile::Run(replaced));
         }
     }

@@ -238,10 +238,8 @@ impl Kept {
         if write_whole(&mut self.log.disk, &run.name(), &content).is_err() {
             return;
         }
-        let at = content.len() - FOOTER_LEN;
-        let footer = Footer::decode(&content[at..], salt, at as u64).unwrap();
         let before: Vec<RunFile> = self.keeper.index().runs().map(|(run, _)| run).collect();
-        self.keeper.handle_run(run, Run { salt, footer }, content.len() as u64);
+        self.keeper.handle_run(run, Run::of_content(&content, salt), content.len() as u64);
         if self.mistake == Some(Mistake::RemovesRunsEarly) {
             let is_left = |run: &RunFile| self.keeper.index().runs().any(|(it, _)| it == *run);
             for run in before.iter().filter(|run| !is_left(run)) {
