@@ -127,12 +127,13 @@ impl Readers {
         queue: &ReadQueue,
         owner: &Arc<dyn Owner>,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let prefetch = Arc::new(Mutex::new(Prefetch::default()));
         let start = |number: usize| {
-            let (disk, kept, shared) = (Arc::clone(disk), Arc::clone(kept), Arc::clone(&shared));
+            let (disk, kept, prefetch) =
+                (Arc::clone(disk), Arc::clone(kept), Arc::clone(&prefetch));
             let (queue, owner) = (queue.clone(), Arc::clone(owner));
             std::thread::Builder::new().name(format!("pravega-read-{number}")).spawn(move || {
-                let reader = Reader { disk: &*disk, kept: &kept, shared: &shared };
+                let reader = Reader { disk: &*disk, kept: &kept, prefetch: &prefetch };
                 while let Some(Job { parts, then }) = queue.next() {
                     match then {
                         Then::Fetched(fetch) => {
@@ -167,17 +168,11 @@ impl Readers {
     }
 }
 
-/// What all threads know of the reads.
-#[derive(Debug, Default)]
-struct Shared {
-    prefetch: Mutex<Prefetch>,
-}
-
 /// What a thread reads with.
 struct Reader<'a> {
     disk: &'a dyn Disk,
     kept: &'a Kept,
-    shared: &'a Shared,
+    prefetch: &'a Mutex<Prefetch>,
 }
 
 impl Reader<'_> {
@@ -251,7 +246,7 @@ impl Reader<'_> {
 
     fn bytes_of(&self, file: ReadFile, range: Range<u64>) -> io::Result<Bytes> {
         if let ReadFile::Log(number) = file {
-            let next = lock(&self.shared.prefetch).follow(number, &range);
+            let next = lock(self.prefetch).follow(number, &range);
             if let Some(next) = next {
                 self.disk.will_read(&file.name(), next);
             }
