@@ -14,6 +14,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use futures_util::future::try_join_all;
 use pravega_sdk_segment_client::{StoreConfig, StoreConnection, StoreDialer};
 use pravega_sdk_types::{Endpoint, Outcome};
 use pravega_sdk_wire_protocol::{
@@ -123,6 +124,36 @@ async fn every_caller_gets_its_own_reply_however_many_write_at_the_same_time() {
     drop(connection);
     // With the greeting.
     assert_eq!(timeout(FAR, server).await.unwrap().unwrap(), 64 * 110 + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_of_one_caller_arrive_in_their_order_whatever_others_send() {
+    let (connection, socket) = connect(StoreConfig::default()).await;
+    let server = tokio::spawn(serve(socket));
+    let connection = Arc::new(connection);
+    let callers: Vec<_> = (0..64)
+        .map(|caller| {
+            let connection = Arc::clone(&connection);
+            tokio::spawn(async move {
+                for _ in 0..20 {
+                    // More than leave at once, and a few.
+                    let count = if caller == 0 { 200 } else { 2 };
+                    let puts = (0..count).map(|_| connection.request(put(10)));
+                    let replies = try_join_all(puts).await.unwrap();
+                    // The store counts what arrives.
+                    let versions: Vec<i64> =
+                        replies.into_iter().flat_map(|reply| reply.updated_versions).collect();
+                    assert_eq!(versions.len(), count);
+                    assert!(versions.is_sorted(), "{versions:?}");
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        timeout(FAR, caller).await.unwrap().unwrap();
+    }
+    drop(connection);
+    timeout(FAR, server).await.unwrap().unwrap();
 }
 
 /// The store reads nothing until the socket is full in the middle of a frame.

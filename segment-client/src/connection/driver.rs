@@ -11,7 +11,7 @@ use bytes::{Buf as _, BytesMut};
 use pravega_sdk_types::ErrorKind;
 use pravega_sdk_wire_protocol::{Decoder, SendBuffer, WireCommand};
 use tokio::{
-    task::{unconstrained, yield_now},
+    task::unconstrained,
     time::{Sleep, sleep_until},
 };
 
@@ -90,11 +90,12 @@ impl Driver {
             let wakes_at = match step {
                 Step::Gather => {
                     self.has_gathered = true;
-                    // The runtime wakes a task that yields after those that are ready to run.
-                    if pin!(yield_now()).poll(cx).is_pending() {
-                        return Poll::Pending;
-                    }
-                    continue;
+                    // The runtime polls it again after the tasks that this thread has ready now. To
+                    // yield would be longer: until no thread has any, and with a wake of another
+                    // thread that then finds nothing to do. All requests would leave in one write,
+                    // and client and store wait for each other in turn.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
                 Step::Wait(wakes_at) => wakes_at,
                 Step::GiveUp(silence) => {

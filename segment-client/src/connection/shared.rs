@@ -428,3 +428,6 @@ impl Drop for CloseOnDrop {
         self.0.close(None);
     }
 }
+
+#[cfg(test)]
+mod tests;
