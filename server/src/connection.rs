@@ -20,6 +20,7 @@ use crate::{
     limits::{OWN_BYTES, TICK},
     outbox::{Outbox, Turn},
     patience::{Patience, is_activity},
+    polling::{both, noting_wait},
     ports::Seat,
     receive::{Decoded, ReceiveBuffer},
     sending::send,
@@ -28,9 +29,13 @@ use crate::{
     turns,
 };
 
-/// The most commands that are decoded before they are handled, and that are handled under one lock
-/// before other connections have their turn.
-const BATCH: usize = 64;
+/// The most commands that are decoded before they are handled under one lock, and whose replies
+/// leave before the next ones are handled: the client has something to do meanwhile.
+const BATCH: usize = 32;
+/// The most commands that are handled, and bytes that are received, before other connections have
+/// their turn.
+const TURN: usize = 2 * BATCH;
+const TURN_BYTES: usize = 64 << 10;
 /// How long commands are handled under one lock, unless one alone takes longer.
 const HOLD: Duration = Duration::from_micros(200);
 /// So many bytes of an unfinished frame are a sign that its client is active.
@@ -76,17 +81,8 @@ async fn serve_halves(
             outbox.close();
         };
         let sending = send(&state, &outbox, writing, &seat);
-        let serving = async {
-            tokio::pin!(receiving, sending);
-            tokio::select! {
-                // What a poll receives is answered by the same poll.
-                biased;
-                () = &mut receiving => sending.await,
-                () = &mut sending => {}
-            }
-        };
         tokio::select! {
-            () = account.meter(serving) => {}
+            () = account.meter(both(&outbox, receiving, sending)) => {}
             () = seat.cut() => {}
         }
     }
@@ -110,12 +106,15 @@ async fn receive(
     let mut commands = VecDeque::new();
     let mut latest = Sequence::default();
     let mut patience = Patience::new(requests.clone());
-    // Bytes since a command, and since all changes of the connection were on the disk.
-    let (mut unfinished, mut unsynced) = (0, 0);
+    // Bytes since a command, since all changes of the connection were on the disk, and since it
+    // waited for more of them.
+    let (mut unfinished, mut unsynced, mut at_once) = (0, 0, 0);
     let mut written = Written::new(Instant::now().into_std());
     loop {
+        let mut in_turn = 0;
         loop {
             let decoded = received.take(&mut commands, BATCH);
+            in_turn += commands.len();
             if commands.iter().any(is_activity) {
                 seat.touch();
             }
@@ -140,39 +139,57 @@ async fn receive(
             }
             match decoded {
                 Decoded::All => break,
-                Decoded::More => yield_now().await,
+                Decoded::More if in_turn < TURN && !turns::slice_is_over() => outbox.pass().await,
+                Decoded::More => {
+                    in_turn = 0;
+                    yield_now().await;
+                }
                 Decoded::Bad => return "the received bytes are not a frame of the protocol",
             }
         }
-        patience.block_is_open(session.is_in_block());
-        let asked = Instant::now();
-        received.make_room().await;
-        patience.waited_for_memory(asked.elapsed());
-        let read = async {
-            let reading = patience.read(&mut received, &mut reading);
-            let Some(expires) = session.expires() else { return reading.await };
-            tokio::select! {
-                read = reading => read,
-                () = reaches(state, expires) => Err("the token of a set-up has expired"),
-            }
-        };
-        match read.await {
-            Ok(read) => {
-                (unfinished, unsynced) = (unfinished + read, unsynced + read);
-                written.add(Instant::now().into_std(), read);
-            }
+        let more = receive_more(state, session, &mut received, &mut reading, &mut patience);
+        let (read, has_waited) = match more.await {
+            Ok(more) => more,
             Err(ended) => return ended,
-        }
+        };
+        (unfinished, unsynced) = (unfinished + read, unsynced + read);
+        written.add(Instant::now().into_std(), read);
         if unfinished >= ACTIVE_BYTES {
             unfinished = 0;
             seat.touch();
         }
-        if received.is_long() || turns::slice_is_over() {
+        at_once = if has_waited { 0 } else { at_once + read };
+        if at_once >= TURN_BYTES || turns::slice_is_over() {
             // The bytes of a client that always sends are always there: without this, none of the
             // waits above is one, and the other connections of the thread have no turn.
+            at_once = 0;
             yield_now().await;
         }
     }
+}
+
+/// Waits for bytes, and returns how many have arrived, and true if they were not there at once.
+async fn receive_more(
+    state: &ServerState,
+    session: &Session,
+    received: &mut ReceiveBuffer,
+    reading: &mut (impl AsyncRead + Unpin),
+    patience: &mut Patience,
+) -> Result<(usize, bool), &'static str> {
+    patience.block_is_open(session.is_in_block());
+    let asked = Instant::now();
+    received.make_room().await;
+    patience.waited_for_memory(asked.elapsed());
+    let read = async {
+        let reading = patience.read(received, reading);
+        let Some(expires) = session.expires() else { return reading.await };
+        tokio::select! {
+            read = reading => read,
+            () = reaches(state, expires) => Err("the token of a set-up has expired"),
+        }
+    };
+    let (read, has_waited) = noting_wait(read).await;
+    Ok((read?, has_waited))
 }
 
 /// Waits until the clock of the server reaches a time. Tests may advance it.
@@ -350,15 +367,21 @@ fn handle_some(
 #[cfg(test)]
 mod tests {
     use std::{
+        future::poll_fn,
         io,
-        pin::Pin,
-        sync::atomic::{AtomicUsize, Ordering},
+        pin::{Pin, pin},
+        sync::{
+            Mutex,
+            atomic::{AtomicUsize, Ordering},
+        },
         task::{Context, Poll},
     };
 
-    use bytes::Bytes;
+    use bytes::{Bytes, BytesMut};
     use pravega_sdk_server_core::record::Durability;
-    use pravega_sdk_wire_protocol::{SendBuffer, TableEntry, TableKey, TableValue, commands::*};
+    use pravega_sdk_wire_protocol::{
+        Decoder, SendBuffer, TableEntry, TableKey, TableValue, commands::*,
+    };
     use tokio::{io::ReadBuf, sync::watch};
     use tokio_util::sync::CancellationToken;
 
@@ -421,11 +444,11 @@ mod tests {
             }
         });
         let flood = Flood { bytes, at: 0, reads };
-        tokio::select! {
-            biased;
-            _ = receive(&state, &mut session, flood, &outbox, &seat) => {}
-            () = send(&state, &outbox, tokio::io::sink(), &seat) => {}
-        }
+        let receiving = async {
+            receive(&state, &mut session, flood, &outbox, &seat).await;
+            outbox.close();
+        };
+        both(&outbox, receiving, send(&state, &outbox, tokio::io::sink(), &seat)).await;
         other.abort();
         turns.load(Ordering::Relaxed)
     }
@@ -445,6 +468,63 @@ mod tests {
         let long = frame(PartialEvent { data: vec![7; 8 << 20].into() });
         let turns = turns_beside(long, 1000).await;
         assert!(turns >= 5, "{turns} turns");
+    }
+
+    /// A client that takes all replies, and keeps those of each write apart.
+    #[derive(Default, Clone)]
+    struct Kept(Arc<Mutex<Vec<Vec<u8>>>>);
+
+    impl AsyncWrite for Kept {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.0.lock().unwrap().push(bytes.to_vec());
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn replies_to_the_first_of_many_requests_leave_before_the_others_are_handled() {
+        let state = in_memory();
+        let seat = Port::new("test", 1, Clients::Any).seat(&CancellationToken::new()).unwrap();
+        let outbox = Arc::new(Outbox::new(state.budget.replies.clone()));
+        let mut session = Session::new(state.connect(&outbox), StoreIndex(0));
+        let count = 3 * BATCH as i64;
+        let request = |request_id| GetStreamSegmentInfo {
+            request_id,
+            segment_name: "s".into(),
+            delegation_token: "".into(),
+        };
+        let bytes: Vec<u8> = (0..count).flat_map(|id| frame(request(id))).collect();
+        let kept = Kept::default();
+        let receiving = async {
+            receive(&state, &mut session, &bytes[..], &outbox, &seat).await;
+            outbox.close();
+        };
+        let sending = send(&state, &outbox, kept.clone(), &seat);
+        let mut serving = pin!(both(&outbox, receiving, sending));
+        // Two batches are one turn.
+        assert!(poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx))).await.is_pending());
+        assert_eq!(kept.0.lock().unwrap().len(), 2);
+        serving.await;
+        let ids = |write: &Vec<u8>| {
+            let mut write = BytesMut::from(&write[..]);
+            let replies = std::iter::from_fn(|| Decoder::default().decode(&mut write).unwrap());
+            replies.map(|reply| reply.request_id().unwrap()).collect::<Vec<_>>()
+        };
+        let writes: Vec<_> = kept.0.lock().unwrap().iter().map(ids).collect();
+        assert!(writes.iter().all(|write| write.len() == BATCH), "{writes:?}");
+        assert!(writes.concat().into_iter().eq(0..count));
     }
 
     /// Handles requests that arrived together, while the replies are taken; returns the replies, in

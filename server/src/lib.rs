@@ -48,6 +48,7 @@ mod log;
 mod needs;
 mod outbox;
 mod patience;
+mod polling;
 mod ports;
 mod protocol;
 mod receive;

@@ -8,7 +8,11 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    sync::{Mutex, MutexGuard},
+    mem,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -40,6 +44,8 @@ pub(crate) struct Outbox {
     state: Mutex<State>,
     /// Replies were sent, or the connection ends.
     drained: Notify,
+    /// The receiver waits until the sender was polled, and for nothing else.
+    has_passed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +113,8 @@ pub(crate) struct Turn {
 
 impl Outbox {
     pub(crate) fn new(pool: Pool) -> Self {
-        Self { pool, state: Mutex::default(), drained: Notify::new() }
+        let (state, drained, has_passed) = (Mutex::default(), Notify::new(), false.into());
+        Self { pool, state, drained, has_passed }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -153,6 +160,25 @@ impl Outbox {
             state.take_charge(charge);
         }
         state.settle();
+    }
+
+    /// Lets the sender take what was added, before the receiver goes on in the same poll of their
+    /// task, which asks [`Self::take_pass`].
+    pub(crate) async fn pass(&self) {
+        let mut has_passed = false;
+        let polled = |_: &mut Context<'_>| {
+            if mem::replace(&mut has_passed, true) {
+                return Poll::Ready(());
+            }
+            self.has_passed.store(true, Ordering::Relaxed);
+            Poll::Pending
+        };
+        poll_fn(polled).await;
+    }
+
+    /// Returns true if the receiver must be polled again after the sender.
+    pub(crate) fn take_pass(&self) -> bool {
+        self.has_passed.swap(false, Ordering::Relaxed)
     }
 
     /// Gives back the memory of replies that were sent.

@@ -65,7 +65,7 @@ impl AsRef<[u8]> for Leased {
 pub(crate) enum Decoded {
     /// No whole frame is left.
     All,
-    /// Whole frames may be left.
+    /// Whole frames are left.
     More,
     /// The next bytes are not a frame.
     Bad,
@@ -114,11 +114,6 @@ impl ReceiveBuffer {
         self.buffer.is_empty() && !Arc::ptr_eq(&self.lease, &self.own)
     }
 
-    /// Returns true if much is received at once: the block is longer than the connection's own.
-    pub(crate) fn is_long(&self) -> bool {
-        self.block > OWN_BYTES
-    }
-
     /// Gives back the block of an idle buffer.
     pub(crate) fn free(&mut self) {
         if self.is_idle() {
@@ -129,25 +124,22 @@ impl ReceiveBuffer {
 
     /// Removes whole frames, at most `max`, and adds their commands.
     pub(crate) fn take(&mut self, commands: &mut VecDeque<WireCommand>, max: usize) -> Decoded {
-        let (mut len, mut lens, mut decoded) = (0, Vec::new(), Decoded::More);
-        while lens.len() < max {
+        let (mut len, mut lens) = (0, Vec::new());
+        let decoded = loop {
             match self.decoder.peek(self.buffer.get(len..).unwrap_or_default()) {
                 Ok(Some(FrameHeader { payload_len, .. }))
                     if self.buffer.len() - len >= FRAME_HEADER_LEN + payload_len =>
                 {
+                    if lens.len() >= max {
+                        break Decoded::More;
+                    }
                     lens.push(FRAME_HEADER_LEN + payload_len);
                     len += FRAME_HEADER_LEN + payload_len;
                 }
-                Ok(_) => {
-                    decoded = Decoded::All;
-                    break;
-                }
-                Err(_) => {
-                    decoded = Decoded::Bad;
-                    break;
-                }
+                Ok(_) => break Decoded::All,
+                Err(_) => break Decoded::Bad,
             }
-        }
+        };
         if len > 0 {
             let bytes = self.buffer.split_to(len).freeze();
             let mut frames = Bytes::from_owner(Leased { bytes, _lease: Arc::clone(&self.lease) });
@@ -367,6 +359,20 @@ mod tests {
         assert!(pool.is_wanted());
         drop(all);
         assert_eq!(timeout(far, reads).await.unwrap().unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn more_frames_are_said_to_be_left_only_if_they_are() {
+        let mut buffer = ReceiveBuffer::new(Pool::new(1 << 20));
+        for (frames, left) in [(1, Decoded::All), (2, Decoded::All), (3, Decoded::More)] {
+            let sent = [frame(100).repeat(frames), frame(100)[..50].to_vec()].concat();
+            let (mut sent, mut commands) = (&sent[..], VecDeque::new());
+            buffer.make_room().await;
+            buffer.read(&mut sent).await.unwrap();
+            assert_eq!(buffer.take(&mut commands, 2), left, "{frames} frames");
+            assert_eq!(commands.len(), frames.min(2));
+            buffer = ReceiveBuffer::new(Pool::new(1 << 20));
+        }
     }
 
     #[tokio::test]
