@@ -1,6 +1,7 @@
 //! The tool's server in a process of its own.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
@@ -20,24 +21,29 @@ pub(crate) struct Launch {
     pub(crate) descriptors: Option<u32>,
     /// The file that receives its standard error; `None` drops it.
     pub(crate) log: Option<PathBuf>,
+    /// The words of a command that starts it with a priority of its own; none starts it with the
+    /// priority of this process.
+    pub(crate) priority: Vec<String>,
 }
 
 impl Launch {
     /// A server with a memory limit that no benchmark reaches.
     pub(crate) fn roomy(folder: Option<&Path>) -> Self {
         let folder = folder.map(Path::to_owned);
-        Self { memory: "4G".to_owned(), folder, descriptors: None, log: None }
+        let memory = "4G".to_owned();
+        Self { memory, folder, descriptors: None, log: None, priority: Vec::new() }
     }
 
     fn command(&self, tool: &Path) -> Result<Command> {
-        let mut command = match self.descriptors {
-            None => Command::new(tool),
-            Some(limit) => {
-                let mut shell = Command::new("sh");
-                shell.arg("-c").arg(format!("ulimit -n {limit}; exec \"$0\" \"$@\"")).arg(tool);
-                shell
-            }
-        };
+        let limited = self.descriptors.map(|limit| {
+            ["sh".to_owned(), "-c".to_owned(), format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]
+        });
+        let mut words = self.priority.iter().chain(limited.iter().flatten()).map(OsStr::new);
+        let mut command = Command::new(words.next().unwrap_or(tool.as_os_str()));
+        command.args(words);
+        if command.get_program() != tool {
+            command.arg(tool);
+        }
         command.args(["dev", "--port", "0", "--memory", &self.memory]);
         if let Some(folder) = &self.folder {
             command.arg("--dir").arg(folder);

@@ -59,6 +59,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 async fn soak(options: Options) -> Result<Vec<String>> {
+    options.raise_own_priority()?;
     let folder = tempfile::tempdir()?;
     let log = folder.path().join("log");
     let data = folder.path().join("data");
@@ -67,6 +68,7 @@ async fn soak(options: Options) -> Result<Vec<String>> {
         folder: options.durable.then(|| data.clone()),
         descriptors: Some(DESCRIPTORS),
         log: Some(log.clone()),
+        priority: options.server_priority(),
     };
     let mut server = ToolServer::start(&launch)?;
     let target = target_of(&server).await?;

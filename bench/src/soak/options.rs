@@ -4,6 +4,11 @@ use std::{process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 
+/// The real-time priority of the server.
+const SERVER: u8 = 1;
+/// That of the clients that behave, which would have processors of their own elsewhere.
+const BEHAVING: u8 = 10;
+
 /// Options of a soak.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -21,6 +26,8 @@ pub(crate) struct Options {
     pub(super) clients: usize,
     /// The priority of the clients that misbehave.
     pub(super) priority: Priority,
+    /// The server, and the clients that behave, have real-time priorities.
+    pub(super) real_time: bool,
     /// The cores of the clients that misbehave, as in `0,2-3`; all if there are none.
     pub(super) cores: Option<String>,
     /// Only the kinds whose names contain this.
@@ -30,22 +37,26 @@ pub(crate) struct Options {
 /// The priority of a process.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Priority {
-    /// It runs on what no other process uses, and stops as soon as one wakes.
+    /// It runs on what no other process uses.
     ///
-    /// A process with the lowest nice value goes on to the end of its slice, up to 4 ms, when
-    /// another wakes.
+    /// Linux still prefers it, for up to a tick, to a process without a real-time priority that has
+    /// used more than its share, as a busy server has.
     Idle,
     /// A nice value, 0 to 19.
     Nice(u8),
+    /// It runs before all processes without such a priority, and those with a lower one, 1 to 99.
+    RealTime(u8),
 }
 
 impl Priority {
     /// Returns the words that a command begins with to have this priority.
     fn words(self) -> Vec<String> {
-        match self {
-            Self::Idle => ["chrt", "--idle", "0"].map(str::to_owned).into(),
-            Self::Nice(value) => vec!["nice".to_owned(), "-n".to_owned(), value.to_string()],
-        }
+        let words = match self {
+            Self::Idle => ["chrt", "--idle", "0"].map(str::to_owned),
+            Self::Nice(value) => ["nice".to_owned(), "-n".to_owned(), value.to_string()],
+            Self::RealTime(value) => ["chrt".to_owned(), "--rr".to_owned(), value.to_string()],
+        };
+        words.into()
     }
 }
 
@@ -59,6 +70,7 @@ impl Options {
             memory: "256M".to_owned(),
             clients: 200,
             priority: Priority::Idle,
+            real_time: false,
             cores: None,
             only: String::new(),
         };
@@ -75,6 +87,7 @@ impl Options {
                 "--memory" => options.memory = (*value()?).to_owned(),
                 "--clients" => options.clients = value()?.parse()?,
                 "--nice" => options.priority = Priority::Nice(value()?.parse()?),
+                "--real-time" => options.real_time = true,
                 "--cores" => options.cores = Some((*value()?).to_owned()),
                 "--only" => options.only = (*value()?).to_owned(),
                 other => bail!("there is no option {other}"),
@@ -82,6 +95,27 @@ impl Options {
         }
         options.memory_bytes()?;
         Ok(options)
+    }
+
+    /// Returns the words that the command of the server begins with.
+    pub(super) fn server_priority(&self) -> Vec<String> {
+        if self.real_time { Priority::RealTime(SERVER).words() } else { Vec::new() }
+    }
+
+    /// Gives this process, with all clients that behave, its priority.
+    pub(super) fn raise_own_priority(&self) -> Result<()> {
+        if !self.real_time {
+            return Ok(());
+        }
+        let process = std::process::id().to_string();
+        let raised = Command::new("chrt")
+            .args(["--rr", "--all-tasks", "--pid", &BEHAVING.to_string(), &process])
+            .status()
+            .context("chrt, of util-linux, cannot be started")?;
+        if !raised.success() {
+            bail!("--real-time needs the right to real-time priorities, as root has it");
+        }
+        Ok(())
     }
 
     /// Returns the command of the clients that misbehave, to which their program is added.
