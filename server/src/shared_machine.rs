@@ -6,10 +6,9 @@
 
 use std::{
     sync::{
-        Mutex, MutexGuard, TryLockError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Condvar, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicUsize, Ordering},
     },
-    thread,
     time::Duration,
 };
 
@@ -30,16 +29,25 @@ pub(crate) struct SharedMachine {
     machine: Mutex<Machine>,
     /// The threads that wait for the lock.
     waiting: AtomicUsize,
-    /// How often a thread that waited has got it.
-    granted: AtomicU64,
+    /// The threads that leave the lock to one that waits.
+    leaving: AtomicUsize,
+    /// How often a thread that waited has got it while another left it.
+    granted: Mutex<u64>,
+    is_granted: Condvar,
     /// How long a thread that waits may take to wake.
     waking: Duration,
 }
 
 impl SharedMachine {
     pub(crate) fn new(machine: Machine) -> Self {
-        let (waiting, granted) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Self { machine: Mutex::new(machine), waiting, granted, waking: WAKING }
+        Self {
+            machine: Mutex::new(machine),
+            waiting: AtomicUsize::new(0),
+            leaving: AtomicUsize::new(0),
+            granted: Mutex::new(0),
+            is_granted: Condvar::new(),
+            waking: WAKING,
+        }
     }
 
     /// Does work on the machine. What the thread waits for it is not on the account of its client.
@@ -63,30 +71,41 @@ impl SharedMachine {
             Err(TryLockError::WouldBlock) => {}
         }
         let asked = Instant::now();
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
         let machine = lock(&self.machine);
-        // In this order: a thread that sees none wait knows that the lock was granted.
-        self.granted.fetch_add(1, Ordering::Relaxed);
-        self.waiting.fetch_sub(1, Ordering::Release);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        if self.leaving.load(Ordering::SeqCst) > 0 {
+            *lock(&self.granted) += 1;
+            self.is_granted.notify_all();
+        }
         turns::waited(asked.elapsed());
         machine
     }
 
     /// Waits until a thread that waits has got the lock, or seems not to come.
+    ///
+    /// It sleeps meanwhile: a thread that yields in a loop keeps a processor busy that the other
+    /// may need, and has used its share when it goes on.
     fn leave_to_others(&self) {
-        let (granted, since) = (self.granted.load(Ordering::Relaxed), std::time::Instant::now());
-        while self.granted.load(Ordering::Relaxed) == granted
-            && self.waiting.load(Ordering::Acquire) > 0
-            && since.elapsed() < self.waking
-        {
-            thread::yield_now();
-        }
+        let granted = lock(&self.granted);
+        let before = *granted;
+        // In this order, and the other thread in the reverse: either it is seen to have got the
+        // lock, or it sees that this one waits.
+        self.leaving.fetch_add(1, Ordering::SeqCst);
+        let waits =
+            |granted: &mut u64| *granted == before && self.waiting.load(Ordering::SeqCst) > 0;
+        let waited = self.is_granted.wait_timeout_while(granted, self.waking, waits);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        self.leaving.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
+    use std::{
+        sync::atomic::{AtomicBool, AtomicU64},
+        thread,
+    };
 
     use pravega_sdk_server_core::record::Durability;
 
@@ -101,27 +120,58 @@ mod tests {
         }
     }
 
+    fn shared_machine(waking: Duration) -> SharedMachine {
+        let machine = ServerBuilder::default().machine(Durability::InMemory);
+        SharedMachine { waking, ..SharedMachine::new(machine) }
+    }
+
+    /// Works until a thread waits, and for long.
+    fn work_long(shared: &SharedMachine) {
+        let since = std::time::Instant::now();
+        while since.elapsed() < LONG || shared.waiting.load(Ordering::Relaxed) == 0 {}
+    }
+
     #[test]
     fn a_thread_that_works_in_long_slices_leaves_the_lock_to_one_that_waits() {
-        let machine = ServerBuilder::default().machine(Durability::InMemory);
-        let shared = SharedMachine { waking: Duration::MAX, ..SharedMachine::new(machine) };
-        let ended = AtomicBool::new(false);
+        let shared = shared_machine(Duration::MAX);
+        let (ended, granted) = (AtomicBool::new(false), AtomicU64::new(0));
         thread::scope(|scope| {
             scope.spawn(|| {
                 while !ended.load(Ordering::Relaxed) {
-                    shared.with(|_| {});
+                    shared.with(|_| granted.fetch_add(1, Ordering::Relaxed));
                 }
             });
             // Also after a failure, so that the other thread ends.
             let _ending = Ending(&ended);
             for _ in 0..100 {
                 let before = shared.with(|_| {
-                    let since = std::time::Instant::now();
-                    while since.elapsed() < LONG || shared.waiting.load(Ordering::Relaxed) == 0 {}
-                    shared.granted.load(Ordering::Relaxed)
+                    work_long(&shared);
+                    granted.load(Ordering::Relaxed)
                 });
-                assert!(shared.granted.load(Ordering::Relaxed) > before);
+                // That of the other thread was before this, or this waits for it.
+                let after = shared.with(|_| granted.load(Ordering::Relaxed));
+                assert!(after > before);
             }
         });
+    }
+
+    #[test]
+    fn threads_that_all_work_in_long_slices_leave_the_lock_to_each_other() {
+        let shared = shared_machine(Duration::MAX);
+        let (ended, done) = (AtomicU64::new(0), [const { AtomicU64::new(0) }; 3]);
+        thread::scope(|scope| {
+            for mine in &done {
+                scope.spawn(|| {
+                    while mine.fetch_add(1, Ordering::Relaxed) < 100 {
+                        shared.with(|_| {
+                            let since = std::time::Instant::now();
+                            while since.elapsed() < LONG {}
+                        });
+                    }
+                    ended.fetch_add(1, Ordering::Relaxed);
+                });
+            }
+        });
+        assert_eq!(ended.into_inner(), 3);
     }
 }
