@@ -158,9 +158,10 @@ impl Store {
         for read in self.fetches.take(fetch).unwrap_or_default() {
             let WaitingRead { connection, request_id, offset, .. } = read;
             self.waiting.remove(connection, &fetch.segment);
-            let found = self.segments.get(&fetch.segment);
-            if found.is_some_and(|found| offset < found.start()) {
-                // The bytes were truncated, and may be in no file any longer.
+            let start = self.segments.get(&fetch.segment).map(|found| found.start());
+            if start.is_some_and(|start| offset < start || fetch.from < start) {
+                // The first bytes were truncated, and may be in no file any longer. What is after
+                // them is looked for again, without them.
                 self.answer(&fetch.segment, read);
                 continue;
             }

@@ -326,6 +326,38 @@ fn a_fetch_of_what_was_truncated_before_it_was_taken_has_no_bytes() {
 }
 
 #[test]
+fn bytes_after_those_that_were_truncated_while_both_are_fetched_are_looked_for_again() {
+    let mut machine = machine_in("bytes");
+    evict(&mut machine, ALL);
+    read(&mut machine, 1, 4);
+    read(&mut machine, 2, 8);
+    let first = fetch(&mut machine, 4, 10);
+    machine.call(at(3)).1.truncate(&SEGMENT.into(), Offset(7)).unwrap();
+    // It joins the same fetch.
+    read(&mut machine, 3, 7);
+    // The file with what was truncated is gone by then, and nothing was read.
+    machine.store.lost(&first, Unreadable::Damaged("byte 4 is in no file"));
+    let woken_first = woken(&mut machine);
+    let [(1, reply)] = &woken_first[..] else { panic!("{woken_first:?}") };
+    assert!(reply.starts_with("SegmentIsTruncated"), "{reply}");
+    let fetches = machine.store.take_fetches();
+    let mut ranges: Vec<_> = fetches.iter().map(|fetch| (fetch.from, fetch.to)).collect();
+    ranges.sort_unstable();
+    assert_eq!(ranges, [(7, 10), (8, 10)]);
+    fetches.iter().for_each(|it| fetched(&mut machine, it, &b"0123456789"[it.from as usize..]));
+    let mut found = woken(&mut machine);
+    found.sort();
+    // The next piece is another one.
+    assert_eq!(found, [(2, data("89", true, 8)), (3, data("7", false, 7))]);
+    // What is lost without a truncation is so.
+    evict(&mut machine, ALL);
+    read(&mut machine, 1, 8);
+    let lost = fetch(&mut machine, 8, 10);
+    machine.store.lost(&lost, Unreadable::Damaged("byte 8 is in no file"));
+    assert!(woken(&mut machine).remove(0).1.contains("error_code: Damaged"));
+}
+
+#[test]
 fn the_bytes_of_one_segment_are_found_among_many_segments_without_any() {
     let mut machine = machine_with_source();
     let mut step = machine.call(at(2)).1;
