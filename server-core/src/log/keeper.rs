@@ -336,6 +336,8 @@ impl Keeper {
         self.index.add_file(file, salt);
         self.handle_run(RunFile::of(file), run, run_len);
         self.space.set_file(file, FileUse { len, bytes, live: bytes });
+        // What was freed after it was judged, and before it is here, was counted in the victims.
+        self.space.doubt_file(file);
         self.take_last_moved(file.n_of_moved());
     }
 
@@ -377,10 +379,9 @@ mod tests {
         next
     }
 
-    #[test]
-    fn a_file_that_is_to_be_counted_again_is_so_after_a_start_too() {
+    /// The keeper of three files with ten bytes each, of which the first two have runs.
+    fn keeper(files: [FileNumber; 3]) -> Keeper {
         let mut keeper = Keeper::new(SPACE);
-        let files = [1, 2, 3].map(FileNumber);
         for (from, number) in files.into_iter().enumerate() {
             let (from, record) = (from as u64 * 10, Place { file: number, at: 64 });
             let (segment, to, end) = (SegmentNumber(1), from + 10, 100);
@@ -394,11 +395,44 @@ mod tests {
             let (content, len) = Run::empty(*number);
             keeper.handle_run(RunFile::of(*number), content, len);
         }
+        keeper
+    }
+
+    #[test]
+    fn a_file_that_is_to_be_counted_again_is_so_after_a_start_too() {
+        let files = [1, 2, 3].map(FileNumber);
+        let mut keeper = keeper(files);
         assert_eq!(after_a_checkpoint_of(&mut keeper).candidates(), []);
         keeper.space_mut().doubt();
         keeper.space_mut().recount(files[1], 5);
         let next = after_a_checkpoint_of(&mut keeper);
         assert_eq!(next.candidates(), [files[0]]);
         assert_eq!(next.space().file(files[1]).map(|used| used.live), Some(5));
+    }
+
+    #[test]
+    fn what_is_freed_while_it_is_moved_is_counted_in_the_file_that_has_it_then() {
+        let files = [1, 2, 3].map(FileNumber);
+        let mut keeper = keeper(files);
+        let position = keeper.begin_checkpoint().unwrap().position;
+        keeper.complete_checkpoint(&position);
+        let file = keeper.next_moved();
+        let (run, run_len) = Run::empty(file);
+        let (salt, run_salt) = (Salt(9), run.salt);
+        let moved = MovedFile { file, salt, len: 200, bytes: 10, run_salt, run_len };
+        let output = Some((moved, run));
+        let moved = Moved { victims: vec![files[0]], output };
+        keeper.move_files(moved, Default::default(), Sequence(4));
+        // It was judged as one that is read, and is deleted before the victim is replaced.
+        keeper.space_mut().free(files[0], 10);
+        let current = CurrentFile { number: files[2], salt: Salt(3), len: 100 };
+        let (spans, closed) = (Vec::new(), None);
+        let committed = Committed { sequence: Sequence(4), spans, closed, file: current };
+        assert_eq!(keeper.handle_committed(&committed), Ok(vec![files[0]]));
+        assert_eq!(keeper.candidates(), [file]);
+        assert_eq!(after_a_checkpoint_of(&mut keeper).candidates(), [file]);
+        keeper.space_mut().recount(file, 10);
+        assert_eq!(keeper.candidates(), []);
+        assert_eq!(after_a_checkpoint_of(&mut keeper).candidates(), []);
     }
 }

@@ -133,6 +133,11 @@ impl Space {
         self.doubtful = self.files.keys().copied().collect();
     }
 
+    /// Notes that bytes of a file may not be read any longer: it is counted again.
+    pub(super) fn doubt_file(&mut self, file: FileNumber) {
+        self.doubtful.insert(file);
+    }
+
     /// How many bytes of a file can be read, as a checkpoint has it: none, if they are counted
     /// again. A start that reads it does so, too.
     pub(super) fn recorded(&self, file: FileNumber, used: FileUse) -> u64 {
