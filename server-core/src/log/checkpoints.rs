@@ -444,6 +444,22 @@ impl Checkpoints {
         job.step = Step::Append;
     }
 
+    /// Returns true if the checkpoint that is being written has all slices, and not its end yet.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        self.job.as_ref().is_some_and(|job| {
+            matches!(job.left, Left::Nothing) && job.builder.is_some() && job.step == Step::Append
+        })
+    }
+
+    /// Notes how many bytes of its files can be read, at the end. What was freed before the last
+    /// slice may be in no change that a start applies: the slices have it already.
+    pub fn note_live(&mut self, live: impl Fn(FileNumber) -> Option<u64>) {
+        for file in self.job.iter_mut().flat_map(|job| &mut job.end.files) {
+            file.live = live(file.number).unwrap_or(file.live).min(file.bytes);
+        }
+    }
+
     /// Continues after a call of the disk.
     pub fn handle(&mut self, outcome: &Outcome) {
         if self.removing == Progress::UnderWay {

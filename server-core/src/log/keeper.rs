@@ -221,6 +221,13 @@ impl Keeper {
         Some(CheckpointNeeds { position: Position { place, sequence }, files, runs })
     }
 
+    /// How many bytes of a file can be read, as a checkpoint has it; `None` if the file does not
+    /// exist any longer.
+    #[must_use]
+    pub fn recorded(&self, file: FileNumber) -> Option<u64> {
+        self.space.file(file).map(|used| self.space.recorded(file, used))
+    }
+
     /// Continues after the last checkpoint that was begun is complete. Returns the runs that are
     /// not needed any longer, and are removed once no fetch reads them.
     pub fn complete_checkpoint(&mut self, position: &Position) -> Vec<RunFile> {

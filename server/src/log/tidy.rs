@@ -70,6 +70,7 @@ impl Tidy {
             keys_held: 0,
             freed: VecDeque::new(),
             counting: None,
+            counted_at_end: None,
             deaths: Deaths::default(),
             throttle: Throttle::default(),
             indexing: Backoff::default(),
@@ -122,6 +123,9 @@ struct Tidying {
     /// Ranges that were freed by batches up to one.
     freed: VecDeque<(Sequence, SegmentRange)>,
     counting: Option<Freed>,
+    /// The batch up to which freed ranges must be counted before the end of the checkpoint is
+    /// written.
+    counted_at_end: Option<Sequence>,
     deaths: Deaths,
     throttle: Throttle,
     indexing: Backoff,
@@ -253,6 +257,9 @@ impl Tidying {
             self.keeping.kept.keeper().space_mut().doubt();
         }
         self.state = OwnersState::Taken;
+        if self.checkpoints.is_at_end() {
+            self.counted_at_end.get_or_insert(up_to);
+        }
     }
 
     /// Takes the keys of what the owner has changed, before it is asked for the values.
@@ -326,6 +333,9 @@ impl Tidying {
         if !wait.is_zero() {
             return Some(Next::After(wait));
         }
+        if self.checkpoints.is_at_end() && !self.note_live() {
+            return None;
+        }
         let next = self.checkpoints.poll(self.durable);
         if self.checkpoints.held() != self.keys_held {
             self.note_keys();
@@ -335,6 +345,10 @@ impl Tidying {
             NextOfCheckpoint::Slice(slice) => {
                 let (entries, up_to) = self.owner.slice(&slice);
                 self.checkpoints.handle_slice(&entries, up_to);
+                if self.checkpoints.is_at_end() {
+                    // What was freed until now is counted next.
+                    (self.state, self.counted_at_end) = (OwnersState::Changed, None);
+                }
             }
             NextOfCheckpoint::Effect(effect) => self.carry_out(&effect),
             NextOfCheckpoint::Completed(position) => {
@@ -344,6 +358,20 @@ impl Tidying {
             }
         }
         Some(Next::Work)
+    }
+
+    /// Notes in the checkpoint how much of its files can be read; returns false while ranges that
+    /// were freed before its last slice are not counted, as their batches are not durable.
+    fn note_live(&mut self) -> bool {
+        let is_counted = |(of, _): &(Sequence, SegmentRange)| {
+            self.counted_at_end.is_some_and(|up_to| *of > up_to)
+        };
+        if !self.freed.front().is_none_or(is_counted) {
+            return false;
+        }
+        let keeper = self.keeping.kept.keeper();
+        self.checkpoints.note_live(|file| keeper.recorded(file));
+        true
     }
 
     /// Returns true if a checkpoint would give memory back, or if files could be given up or moved

@@ -2,6 +2,7 @@
 //! and the process is killed at any call of the disk.
 
 mod copies;
+mod hints;
 mod scrub;
 
 use std::{
@@ -138,6 +139,8 @@ struct State {
     freed_coverage: Coverage,
     durable: u64,
     failed: bool,
+    /// The log gives no files up.
+    refuses_own: bool,
     /// The number of batches of the log's own.
     own: usize,
 }
@@ -161,6 +164,8 @@ impl State {
 pub(super) struct Model {
     state: Mutex<State>,
     changed: Condvar,
+    /// Tells when the next slice of a checkpoint is asked for, which waits until it may be made.
+    gate: Mutex<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
 }
 
 impl Model {
@@ -200,6 +205,10 @@ impl Owner for Model {
     }
 
     fn slice(&self, slice: &Slice) -> (Vec<StateEntry>, Sequence) {
+        if let Some((asked, goes_on)) = self.gate.lock().unwrap().take() {
+            asked.send(()).unwrap();
+            goes_on.recv().unwrap();
+        }
         let state = self.state();
         let value = |segment: u64| -> StateEntry {
             let found = state.contents.get(&segment);
@@ -244,6 +253,9 @@ impl Owner for Model {
         submit: &mut dyn FnMut(Sequence) -> Result<(), NotTaken>,
     ) -> Result<(), NotTaken> {
         let mut state = self.state();
+        if state.refuses_own {
+            return Err(NotTaken::NoSpace);
+        }
         submit(Sequence(state.sequence + 1))?;
         state.sequence += 1;
         state.own += 1;
@@ -384,7 +396,7 @@ impl Life {
             durable: last,
             ..State::default()
         };
-        let model = Arc::new(Model { state: Mutex::new(state), changed: Condvar::new() });
+        let model = Arc::new(Model { state: Mutex::new(state), ..Model::default() });
         let owner: Arc<dyn Owner> = Arc::clone(&model) as Arc<dyn Owner>;
         let handle = LogHandle::new(keeper, SPACE, u64::MAX);
         let sink = Told(Arc::clone(&model));
