@@ -400,6 +400,9 @@ mod tests {
         bytes: Vec<u8>,
         at: usize,
         reads: usize,
+        /// The most bytes of a read, and how long each takes of the processor.
+        most: usize,
+        takes: Duration,
     }
 
     impl AsyncRead for Flood {
@@ -410,7 +413,10 @@ mod tests {
         ) -> Poll<io::Result<()>> {
             if self.reads > 0 {
                 self.reads -= 1;
-                let next = self.bytes.iter().cycle().skip(self.at).take(buffer.remaining());
+                let begun = std::time::Instant::now();
+                while begun.elapsed() < self.takes {}
+                let most = self.most.min(buffer.remaining());
+                let next = self.bytes.iter().cycle().skip(self.at).take(most);
                 let next: Vec<u8> = next.copied().collect();
                 buffer.put_slice(&next);
                 self.at = (self.at + next.len()) % self.bytes.len();
@@ -431,6 +437,11 @@ mod tests {
 
     /// Serves such a client; returns how many turns another task of the thread had meanwhile.
     async fn turns_beside(bytes: Vec<u8>, reads: usize) -> usize {
+        let (at, most, takes) = (0, usize::MAX, Duration::ZERO);
+        turns_beside_flood(Flood { bytes, at, reads, most, takes }).await
+    }
+
+    async fn turns_beside_flood(flood: Flood) -> usize {
         let state = in_memory();
         let seat = Port::new("test", 1, Clients::Any).seat(&CancellationToken::new()).unwrap();
         let outbox = Arc::new(Outbox::new(state.budget.replies.clone()));
@@ -443,12 +454,16 @@ mod tests {
                 yield_now().await;
             }
         });
-        let flood = Flood { bytes, at: 0, reads };
+        let is_metered = !flood.takes.is_zero();
         let receiving = async {
             receive(&state, &mut session, flood, &outbox, &seat).await;
             outbox.close();
         };
-        both(&outbox, receiving, send(&state, &outbox, tokio::io::sink(), &seat)).await;
+        let serving = both(&outbox, receiving, send(&state, &outbox, tokio::io::sink(), &seat));
+        match is_metered {
+            true => state.turns.account().meter(serving).await,
+            false => serving.await,
+        }
         other.abort();
         turns.load(Ordering::Relaxed)
     }
@@ -468,6 +483,11 @@ mod tests {
         let long = frame(PartialEvent { data: vec![7; 8 << 20].into() });
         let turns = turns_beside(long, 1000).await;
         assert!(turns >= 5, "{turns} turns");
+        // One command with each read, which takes longer than a slice should.
+        let (bytes, takes) = (frame(KeepAlive {}), Duration::from_micros(600));
+        let (at, reads, most) = (0, 20, bytes.len());
+        let turns = turns_beside_flood(Flood { bytes, at, reads, most, takes }).await;
+        assert!(turns >= 15, "{turns} turns");
     }
 
     /// A client that takes all replies, and keeps those of each write apart.

@@ -387,7 +387,7 @@ fn take(state: &mut State, max_bytes: usize) -> (Vec<Reply>, usize) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{pin::pin, sync::Arc, time::Duration};
 
     use bytes::Bytes;
     use pravega_sdk_server_core::ids::ConnectionId;
@@ -476,6 +476,52 @@ mod tests {
         assert!(pool.lent() < 2 * CONNECTION_REPLY_BYTES);
         outbox.cut();
         assert!(outbox.turn(&commands).await.is_none());
+    }
+
+    #[derive(Default)]
+    struct Flag(AtomicBool);
+
+    impl std::task::Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns true if a future that waits is woken by an event, and is ready then.
+    fn is_woken_by<T>(waits: impl Future<Output = T>, event: impl FnOnce()) -> bool {
+        let (mut waits, woken) = (pin!(waits), Arc::new(Flag::default()));
+        let waker = Waker::from(Arc::clone(&woken));
+        assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert!(!woken.0.load(Ordering::Relaxed));
+        event();
+        woken.0.load(Ordering::Relaxed) && waits.poll(&mut Context::from_waker(&waker)).is_ready()
+    }
+
+    #[tokio::test]
+    async fn whatever_a_direction_waits_for_wakes_it() {
+        let pool = Pool::new(64 << 20);
+        let outbox = || Outbox::new(pool.clone());
+        let events: [fn(&Outbox); 3] = [
+            |outbox| {
+                let Reply { after, command: reply } = reply(10);
+                outbox.push_woken(Woken { connection: ConnectionId(1), after, reply });
+            },
+            Outbox::close,
+            Outbox::cut,
+        ];
+        for (number, event) in events.into_iter().enumerate() {
+            let outbox = outbox();
+            assert!(is_woken_by(outbox.next(1 << 20), || event(&outbox)), "{number}");
+        }
+        // Replies that are taken, or the end, let the receiver go on.
+        let commands = VecDeque::from([info(100)]);
+        let events: [fn(&Outbox); 3] =
+            [|outbox| outbox.sent(CONNECTION_REPLY_BYTES), Outbox::close, Outbox::cut];
+        for (number, event) in events.into_iter().enumerate() {
+            let outbox = outbox();
+            outbox.extend(vec![reply(CONNECTION_REPLY_BYTES)], None);
+            assert!(is_woken_by(outbox.turn(&commands), || event(&outbox)), "{number}");
+        }
     }
 
     #[tokio::test]

@@ -201,3 +201,96 @@ impl Driver {
         self.ended(ErrorKind::ConnectionLost, reason)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        task::{Wake, Waker},
+        time::Duration,
+    };
+
+    use futures_util::FutureExt as _;
+    use pravega_sdk_wire_protocol::commands::SealSegment;
+    use tokio::{
+        io::{AsyncReadExt as _, DuplexStream, duplex},
+        sync::oneshot,
+    };
+
+    use super::{
+        super::{
+            io::StoreIo,
+            machine::requests::{Limits, Request, Requests},
+            shared::Waiter,
+        },
+        *,
+    };
+    use crate::seeded_bugs::Bugs;
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A driver, and the store's end of its connection.
+    fn driver() -> (Driver, DuplexStream) {
+        let (ours, theirs) = duplex(1 << 20);
+        let limits = Limits { requests: usize::MAX, bytes: usize::MAX };
+        let requests = Requests::new(limits, Bugs::default());
+        let shared = Shared::new("store:6000".parse().unwrap(), requests, limits, None);
+        let socket = Socket::new(StoreIo::Other(Box::new(ours)));
+        (Driver::new(socket, BytesMut::new(), Arc::new(shared)), theirs)
+    }
+
+    fn push(driver: &Driver, id: i64) {
+        let (segment, delegation_token) = ("s".into(), "".into());
+        let command = SealSegment { request_id: id, segment, delegation_token }.into();
+        let waiter =
+            Waiter { name: "SealSegment", limit: Duration::MAX, reply: oneshot::channel().0 };
+        let request = Request { id, command, waiter, cost: Some(1), deadline: None };
+        assert!(driver.shared.push(request));
+    }
+
+    /// The requests that have arrived.
+    fn arrived(store: &mut DuplexStream) -> Vec<i64> {
+        let mut bytes = BytesMut::with_capacity(1 << 20);
+        store.read_buf(&mut bytes).now_or_never().map(Result::unwrap);
+        let requests = std::iter::from_fn(|| Decoder::default().decode(&mut bytes).unwrap());
+        requests.map(|request| request.request_id().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_task_that_gathers_is_woken_by_itself_at_once_and_one_without_requests_sleeps() {
+        let ((mut driver, mut store), wakes) = (driver(), Arc::new(Wakes::default()));
+        let waker = Waker::from(Arc::clone(&wakes));
+        let poll = |driver: &mut Driver| {
+            assert!(driver.poll(&mut Context::from_waker(&waker)).is_pending());
+            wakes.0.swap(0, Ordering::Relaxed)
+        };
+        assert_eq!(poll(&mut driver), 0);
+        // Two at once: it is likely that more come at once.
+        push(&driver, 1);
+        push(&driver, 2);
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        wakes.0.store(0, Ordering::Relaxed);
+        poll(&mut driver);
+        assert_eq!(arrived(&mut store), [1, 2]);
+        for (one, other) in [(3, 4), (5, 6)] {
+            push(&driver, one);
+            wakes.0.store(0, Ordering::Relaxed);
+            assert_eq!(poll(&mut driver), 1, "before the runtime has nothing else to do");
+            push(&driver, other);
+            assert_eq!(wakes.0.load(Ordering::Relaxed), 0, "it is awake");
+            assert_eq!(arrived(&mut store), [0; 0]);
+            poll(&mut driver);
+            assert_eq!(arrived(&mut store), [one, other]);
+        }
+        // The store has read them, which wakes a writer that waits.
+        poll(&mut driver);
+        assert_eq!(poll(&mut driver), 0);
+    }
+}

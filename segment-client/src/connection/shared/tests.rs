@@ -6,10 +6,14 @@ use std::{
 };
 
 use bytes::BytesMut;
-use pravega_sdk_wire_protocol::{Decoder, commands::SealSegment};
+use pravega_sdk_wire_protocol::{
+    Decoder, TableEntry, TableKey, TableValue,
+    commands::{SealSegment, UpdateTableEntries},
+};
+use tokio::net::{TcpListener, TcpStream};
 
-use super::*;
-use crate::seeded_bugs::Bugs;
+use super::{super::io::StoreIo, *};
+use crate::{connection::socket::Socket, seeded_bugs::Bugs};
 
 #[derive(Default)]
 struct Wakes(AtomicUsize);
@@ -35,9 +39,13 @@ struct Task {
 
 impl Task {
     fn new() -> Self {
+        Self::with_writer(None)
+    }
+
+    fn with_writer(writer: Option<DirectWriter>) -> Self {
         let limits = Limits { requests: usize::MAX, bytes: usize::MAX };
         let requests = Requests::new(limits, Bugs::default());
-        let shared = Shared::new("store:6000".parse().unwrap(), requests, limits, None);
+        let shared = Shared::new("store:6000".parse().unwrap(), requests, limits, writer);
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
         let (frames, has_gathered, yields) = (SendBuffer::new(), false, false);
@@ -50,11 +58,21 @@ impl Task {
     /// A caller makes a request.
     fn push(&self, id: i64) {
         let (segment, delegation_token) = ("s".into(), "".into());
-        let command = SealSegment { request_id: id, segment, delegation_token }.into();
+        let command = SealSegment { request_id: id, segment, delegation_token };
+        self.push_command(id, command.into(), None);
+    }
+
+    fn push_command(&self, id: i64, command: WireCommand, deadline: Option<Now>) {
         let (reply, _) = oneshot::channel();
         let waiter = Waiter { name: "SealSegment", limit: Duration::MAX, reply };
-        let request = Request { id, command, waiter, cost: Some(1), deadline: None };
+        let request = Request { id, command, waiter, cost: Some(1), deadline };
         assert!(self.shared.push(request));
+    }
+
+    /// A step, without what follows it.
+    fn step(&mut self) {
+        let times = (Now::ZERO, Now::ZERO);
+        self.shared.step(times, self.has_gathered, &mut self.frames, &mut Vec::new());
     }
 
     fn wakes(&self) -> usize {
@@ -89,7 +107,7 @@ impl Task {
         self.frames.advance(bytes.len());
         self.has_gathered = false;
         let ids = std::iter::from_fn(|| Decoder::default().decode(&mut bytes).unwrap());
-        self.writes.push(ids.map(|command| command.request_id().unwrap()).collect());
+        self.writes.push(ids.filter_map(|command| command.request_id()).collect());
     }
 }
 
@@ -116,4 +134,77 @@ fn every_request_leaves_in_the_order_in_which_it_was_made() {
         assert!(task.writes.concat().into_iter().eq(0..next), "of {next}: {:?}", task.writes);
     }
     assert!(longest > 64, "{longest}");
+}
+
+#[test]
+fn a_task_that_is_needed_between_its_step_and_its_sleep_does_not_sleep() {
+    let needs: [fn(&Task); 3] = [
+        |task| task.push(0),
+        |task| assert!(task.shared.push_unanswered(KeepAlive {}.into(), 8)),
+        |task| assert!(task.shared.forget(7)),
+    ];
+    for (number, need) in needs.into_iter().enumerate() {
+        let task = Task::new();
+        need(&task);
+        assert_eq!(task.wakes(), 1, "{number}: it sleeps");
+        let mut task = Task::new();
+        task.step();
+        need(&task);
+        assert_eq!(task.wakes(), 0, "{number}: it runs");
+        assert!(!task.shared.sleep(&task.waker), "{number}");
+        task.run();
+        assert!(task.shared.sleep(&task.waker), "{number}: nothing is left");
+    }
+}
+
+#[test]
+fn no_more_is_encoded_than_a_socket_may_have_to_take() {
+    let mut task = Task::new();
+    for request_id in 0..5 {
+        let key = TableKey { data: "key".into(), key_version: TableKey::NO_VERSION };
+        let value = TableValue { data: vec![7; SEND_HIGH_WATER / 2].into() };
+        let put = UpdateTableEntries {
+            request_id,
+            segment: "s".into(),
+            delegation_token: "".into(),
+            table_entries: vec![TableEntry { key, value }],
+            table_segment_offset: -1,
+        };
+        task.push_command(request_id, put.into(), None);
+    }
+    task.step();
+    assert!((SEND_HIGH_WATER..2 * SEND_HIGH_WATER).contains(&task.frames.remaining()));
+    task.run();
+    while task.yields {
+        task.run();
+    }
+    assert_eq!(task.writes.concat(), [0, 1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn a_caller_does_not_write_before_the_frames_that_the_task_has() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let connecting = TcpStream::connect(listener.local_addr().unwrap());
+    let (ours, theirs) = tokio::join!(connecting, listener.accept());
+    let (ours, theirs) = (ours.unwrap(), theirs.unwrap().0);
+    ours.writable().await.unwrap();
+    let writer = Socket::new(StoreIo::Tcp(ours)).direct_writer();
+    let mut task = Task::with_writer(writer);
+    assert!(task.shared.push_unanswered(KeepAlive {}.into(), 8));
+    task.step();
+    assert!(task.frames.has_remaining());
+    task.push(1);
+    assert!(task.shared.core().to_send.has_remaining());
+    task.run();
+    // None is left to the task, so the next one is written.
+    task.push(2);
+    assert!(!task.shared.core().to_send.has_remaining());
+    theirs.readable().await.unwrap();
+    assert_eq!(task.wakes(), 0);
+    // The task ends it, though its caller has written it.
+    let (segment, delegation_token) = ("s".into(), "".into());
+    let command = SealSegment { request_id: 3, segment, delegation_token };
+    task.push_command(3, command.into(), Some(Now::from_millis(1)));
+    assert!(!task.shared.core().to_send.has_remaining());
+    assert_eq!(task.wakes(), 1);
 }
