@@ -89,6 +89,9 @@ pub struct Space {
     unreadable: BTreeSet<FileNumber>,
     /// The bytes of all files that are no log files.
     others: u64,
+    /// The lengths of log files that are not needed any longer, and are about to be removed. They
+    /// are free already.
+    removals: BTreeMap<FileNumber, u64>,
     /// The pressure that was returned last.
     told: Pressure,
 }
@@ -97,9 +100,10 @@ impl Space {
     /// The space of a folder without log files.
     #[must_use]
     pub fn new(settings: SpaceSettings) -> Self {
-        let (files, others, told) = (BTreeMap::new(), 0, Pressure::Low);
+        let (files, removals) = (BTreeMap::new(), BTreeMap::new());
         let (doubtful, unreadable) = (BTreeSet::new(), BTreeSet::new());
-        Self { settings, files, doubtful, unreadable, others, told }
+        let (others, told) = (0, Pressure::Low);
+        Self { settings, files, doubtful, unreadable, others, removals, told }
     }
 
     /// Notes the space of a file.
@@ -152,9 +156,11 @@ impl Space {
         }
     }
 
-    /// Notes that a file was removed.
+    /// Notes that a file is not needed any longer, and is removed next.
     pub fn remove(&mut self, file: FileNumber) {
-        self.files.remove(&file);
+        if let Some(used) = self.files.remove(&file) {
+            self.removals.insert(file, used.len);
+        }
         self.doubtful.remove(&file);
         self.unreadable.remove(&file);
     }
@@ -164,9 +170,18 @@ impl Space {
         self.unreadable.insert(file);
     }
 
-    /// Notes the bytes of all files that are no log files.
-    pub fn set_others(&mut self, bytes: u64) {
-        self.others = bytes;
+    /// Notes that a file was removed, or stays for now: from then on it is one of those that are no
+    /// log files.
+    pub fn end_removal(&mut self, file: FileNumber) {
+        self.removals.remove(&file);
+    }
+
+    /// Takes the bytes of all files in the folder. A file does not count that is removed next, in
+    /// whatever order that is noted and the folder is read.
+    pub fn measure(&mut self, all: u64) {
+        let files = self.files.values().map(|used| used.len);
+        let known = files.chain(self.removals.values().copied()).fold(0, u64::saturating_add);
+        self.others = all.saturating_sub(known);
     }
 
     /// The bytes of all files.
@@ -304,6 +319,34 @@ mod tests {
         FileUse { len, bytes, live }
     }
 
+    /// Measures so many bytes beside the log files.
+    fn set_others(space: &mut Space, bytes: u64) {
+        let files: u64 = space.files.values().map(|used| used.len).sum();
+        space.measure(files + bytes);
+    }
+
+    #[test]
+    fn a_file_that_is_removed_next_does_not_count_until_it_stays() {
+        let mut space = space(100 * MIB);
+        space.grow(file(1), 10 * MIB, 9 * MIB);
+        space.grow(file(2), 20 * MIB, 19 * MIB);
+        space.measure(35 * MIB);
+        assert_eq!(space.used(), 35 * MIB);
+        space.remove(file(2));
+        for all in [35, 15] {
+            // Before it is removed, and after that.
+            space.measure(all * MIB);
+            assert_eq!(space.used(), if all == 35 { 15 * MIB } else { 10 * MIB });
+        }
+        space.end_removal(file(2));
+        space.measure(15 * MIB);
+        assert_eq!(space.used(), 15 * MIB);
+        space.remove(file(1));
+        space.end_removal(file(1));
+        space.measure(15 * MIB);
+        assert_eq!(space.used(), 15 * MIB, "a copy keeps it");
+    }
+
     #[test]
     fn files_that_cannot_be_read_keep_no_others_from_being_victims() {
         let mut space = space(1000 * MIB);
@@ -321,7 +364,7 @@ mod tests {
     #[test]
     fn what_frees_space_is_allowed_when_what_takes_some_is_not() {
         let mut space = space(100 * MIB);
-        space.set_others(5 * MIB);
+        set_others(&mut space, 5 * MIB);
         space.grow(file(1), 80 * MIB, 79 * MIB);
         assert_eq!(space.check(4 * MIB, MIB, Purpose::Keeps), Ok(()));
         let full = Full { used: 85 * MIB, limit: 100 * MIB };
@@ -348,7 +391,7 @@ mod tests {
         let mut space = space(100 * MIB);
         let mut told = Vec::new();
         for percent in [70, 79, 80, 90, 79, 85, 95, 94, 96, 76, 81, 74, 75, 80, 99, 0, 100] {
-            space.set_others(percent * MIB);
+            set_others(&mut space, percent * MIB);
             if let Some(pressure) = space.rise() {
                 told.push((percent, pressure));
             }
@@ -409,7 +452,7 @@ mod tests {
         let mut space = self::space(1000 * MIB);
         space.set_file(file(1), used(64 * MIB, 30 * MIB, 30 * MIB));
         assert_eq!(victims(&space, 9), []);
-        space.set_others(800 * MIB);
+        set_others(&mut space, 800 * MIB);
         assert_eq!(victims(&space, 9), [file(1)], "space is short");
         space.set_file(file(1), used(64 * MIB, 60 * MIB, 60 * MIB));
         assert_eq!(victims(&space, 9), [], "nothing is freed");

@@ -220,10 +220,15 @@ impl Kept {
     pub(super) fn measured(&self, all: u64) {
         let mut keeper = self.keeper();
         let space = keeper.space_mut();
-        space.set_others(0);
-        let known = space.used();
-        space.set_others(all.saturating_sub(known));
+        space.measure(all);
         self.used.store(space.used(), Ordering::Relaxed);
+    }
+
+    /// Notes that a file was removed, or stays.
+    pub(super) fn end_removal(&self, name: &str) {
+        if let Some(file) = FileNumber::of_name(name) {
+            self.keeper().space_mut().end_removal(file);
+        }
     }
 
     /// The files, which no thread holds for longer than a moment: commits need them.

@@ -214,12 +214,11 @@ impl Tidying {
     /// Removes files that are not needed. One that stays is removed at the next start.
     fn remove(&mut self) {
         while let Some(name) = self.removals.pop_front() {
-            if self.keeping.kept.defer(&name) {
-                continue;
-            }
-            if let Err(error) = self.keeping.disk.remove(&name) {
+            let is_deferred = self.keeping.kept.defer(&name);
+            if !is_deferred && let Err(error) = self.keeping.disk.remove(&name) {
                 tracing::warn!(name, %error, "cannot remove a file that is not needed any longer");
             }
+            self.keeping.kept.end_removal(&name);
         }
     }
 
