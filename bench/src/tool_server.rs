@@ -38,12 +38,10 @@ impl Launch {
         let limited = self.descriptors.map(|limit| {
             ["sh".to_owned(), "-c".to_owned(), format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]
         });
-        let mut words = self.priority.iter().chain(limited.iter().flatten()).map(OsStr::new);
-        let mut command = Command::new(words.next().unwrap_or(tool.as_os_str()));
+        let before = self.priority.iter().chain(limited.iter().flatten()).map(OsStr::new);
+        let mut words = before.chain([tool.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words);
-        if command.get_program() != tool {
-            command.arg(tool);
-        }
         command.args(["dev", "--port", "0", "--memory", &self.memory]);
         if let Some(folder) = &self.folder {
             command.arg("--dir").arg(folder);
