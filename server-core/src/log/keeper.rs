@@ -166,6 +166,7 @@ impl Keeper {
             other => self.moving = other,
         }
         for file in &gone {
+            self.space.begin_removal(*file);
             self.forget(*file);
         }
         Ok(gone)

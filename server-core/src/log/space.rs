@@ -156,11 +156,9 @@ impl Space {
         }
     }
 
-    /// Notes that a file is not needed any longer, and is removed next.
+    /// Notes that a file was removed, or is before the folder is measured.
     pub fn remove(&mut self, file: FileNumber) {
-        if let Some(used) = self.files.remove(&file) {
-            self.removals.insert(file, used.len);
-        }
+        self.files.remove(&file);
         self.doubtful.remove(&file);
         self.unreadable.remove(&file);
     }
@@ -168,6 +166,14 @@ impl Space {
     /// Notes that a file cannot be read: it is no victim, and takes the place of none.
     pub fn note_unreadable(&mut self, file: FileNumber) {
         self.unreadable.insert(file);
+    }
+
+    /// Notes that a file is removed while the folder may be measured, until the removal ends.
+    pub(super) fn begin_removal(&mut self, file: FileNumber) {
+        if let Some(used) = self.files.get(&file) {
+            self.removals.insert(file, used.len);
+        }
+        self.remove(file);
     }
 
     /// Notes that a file was removed, or stays for now: from then on it is one of those that are no
@@ -179,16 +185,19 @@ impl Space {
     /// Takes the bytes of all files in the folder. A file does not count that is removed next, in
     /// whatever order that is noted and the folder is read.
     pub fn measure(&mut self, all: u64) {
-        let files = self.files.values().map(|used| used.len);
-        let known = files.chain(self.removals.values().copied()).fold(0, u64::saturating_add);
-        self.others = all.saturating_sub(known);
+        let removals = self.removals.values().copied();
+        self.others = all.saturating_sub(removals.fold(self.in_files(), u64::saturating_add));
     }
 
     /// The bytes of all files.
     #[must_use]
     pub fn used(&self) -> u64 {
-        let files = self.files.values().map(|used| used.len);
-        files.fold(self.others, u64::saturating_add)
+        self.others.saturating_add(self.in_files())
+    }
+
+    /// The bytes of the log files.
+    fn in_files(&self) -> u64 {
+        self.files.values().map(|used| used.len).fold(0, u64::saturating_add)
     }
 
     /// Checks whether a change may take space besides what is queued for the disk.
@@ -321,8 +330,7 @@ mod tests {
 
     /// Measures so many bytes beside the log files.
     fn set_others(space: &mut Space, bytes: u64) {
-        let files: u64 = space.files.values().map(|used| used.len).sum();
-        space.measure(files + bytes);
+        space.measure(space.in_files() + bytes);
     }
 
     #[test]
@@ -332,7 +340,7 @@ mod tests {
         space.grow(file(2), 20 * MIB, 19 * MIB);
         space.measure(35 * MIB);
         assert_eq!(space.used(), 35 * MIB);
-        space.remove(file(2));
+        space.begin_removal(file(2));
         for all in [35, 15] {
             // Before it is removed, and after that.
             space.measure(all * MIB);
@@ -341,10 +349,15 @@ mod tests {
         space.end_removal(file(2));
         space.measure(15 * MIB);
         assert_eq!(space.used(), 15 * MIB);
-        space.remove(file(1));
+        space.begin_removal(file(1));
         space.end_removal(file(1));
         space.measure(15 * MIB);
         assert_eq!(space.used(), 15 * MIB, "a copy keeps it");
+        // One that a start has removed.
+        space.grow(file(3), 20 * MIB, 19 * MIB);
+        space.remove(file(3));
+        space.measure(15 * MIB);
+        assert_eq!(space.used(), 15 * MIB);
     }
 
     #[test]
