@@ -14,6 +14,9 @@
 //! and waits for the file system to note the new length. So slices are short, and a file that is
 //! written fast has none beside its commits: all its zeros are written while the file before it is
 //! filled, at the pace of that.
+//!
+//! No zeros are added while frames are large. Such a frame takes the disk longer than the new
+//! length does, and with zeros the disk would write each byte twice.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -59,21 +62,42 @@ enum State {
 pub(super) struct Ahead {
     /// How many are kept.
     kept: u64,
+    /// The length of a frame after which none are added.
+    large: u64,
     /// The ends of the zeros in the file that is written, and in the next one.
     ends: BTreeMap<FileNumber, u64>,
     state: State,
     now: Duration,
+    /// The length of the last frame.
+    frame: u64,
 }
 
 impl Ahead {
     /// No zeros yet; to keep none adds none.
-    pub(super) fn new(kept: u64) -> Self {
-        Self { kept, ends: BTreeMap::new(), state: State::Ready, now: Duration::ZERO }
+    pub(super) fn new(kept: u64, large: u64) -> Self {
+        Self {
+            kept,
+            large,
+            ends: BTreeMap::new(),
+            state: State::Ready,
+            now: Duration::ZERO,
+            frame: 0,
+        }
     }
 
     /// Notes the zeros that a file has.
     pub(super) fn set(&mut self, zeros: Place) {
         self.ends.insert(zeros.file, zeros.at);
+    }
+
+    /// Notes the length of a frame that is written next.
+    pub(super) fn note_frame(&mut self, len: u64) {
+        self.frame = len;
+    }
+
+    /// Returns true if the last frame was a large one.
+    pub(super) fn is_large(&self) -> bool {
+        self.frame >= self.large
     }
 
     /// The number of zeros after the last frame, or after the head of a file without one.
@@ -95,6 +119,8 @@ impl Ahead {
         match self.state {
             State::UnderWay(_) => return None,
             State::Full { retry_at } if now < retry_at => return None,
+            State::Ready if self.is_large() => return None,
+            // Only zeros that are written tell that there is space again.
             State::Full { .. } | State::Ready => {}
         }
         self.ends.retain(|file, _| *file >= end.file);
@@ -145,9 +171,11 @@ impl Ahead {
         matches!(self.state, State::Full { .. })
     }
 
-    /// Notes that a file was cut at its end: what follows it is gone.
+    /// Notes that a file was cut at its end, as its frame found no space: what follows it is gone,
+    /// and zeros are to find out when there is space again.
     pub(super) fn cut(&mut self, end: Place) {
         self.ends.remove(&end.file);
+        self.frame = 0;
     }
 }
 
@@ -183,7 +211,7 @@ mod tests {
 
     #[test]
     fn short_slices_keep_as_many_zeros_ahead_up_to_the_end_of_the_file() {
-        let mut ahead = Ahead::new(80);
+        let mut ahead = Ahead::new(80, 100);
         let mut slices = Vec::new();
         for end in 64..1200 {
             while let Some(slice) = poll(&mut ahead, 0, end) {
@@ -200,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_next_file_has_zeros_before_its_first_frame() {
-        let mut ahead = Ahead::new(80);
+        let mut ahead = Ahead::new(80, 100);
         let next = Place { file: FILE.next(), at: 64 };
         let mut poll = |end| ahead.poll(Duration::ZERO, end, Some(next), 1000);
         let in_file = poll(at(200)).unwrap();
@@ -222,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_file_that_follows_another_has_all_its_zeros_before_its_first_frame() {
-        let mut ahead = Ahead::new(80);
+        let mut ahead = Ahead::new(80, 100);
         let next = Place { file: FILE.next(), at: 64 };
         let (mut slices, mut most) = (0, 0);
         for end in next_begins(1000)..1000 {
@@ -244,8 +272,24 @@ mod tests {
     }
 
     #[test]
+    fn while_frames_are_large_zeros_are_added_only_to_find_space() {
+        let mut ahead = Ahead::new(80, 100);
+        ahead.note_frame(100);
+        assert_eq!(poll(&mut ahead, 0, 64), None);
+        ahead.note_frame(99);
+        assert_eq!(poll(&mut ahead, 0, 64), Some((64, 74)));
+        ahead.note_frame(100);
+        ahead.handle(&Extended::NotWritten("full".to_owned()));
+        assert_eq!(poll(&mut ahead, 100, 64), Some((64, 74)), "is there space again?");
+        ahead.handle(&Extended::Done);
+        assert_eq!(poll(&mut ahead, 100, 64), None);
+        ahead.cut(at(64));
+        assert_eq!(poll(&mut ahead, 100, 64), Some((64, 74)), "a frame found no space");
+    }
+
+    #[test]
     fn only_bytes_that_meet_the_slice_wait_for_it() {
-        let mut ahead = Ahead::new(80);
+        let mut ahead = Ahead::new(80, 100);
         ahead.set(at(130));
         assert_eq!(poll(&mut ahead, 0, 64), Some((130, 140)));
         assert_eq!(poll(&mut ahead, 0, 64), None, "one at a time");
@@ -257,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_known_before_a_commit_meets_it_and_asked_again_later() {
-        let mut ahead = Ahead::new(80);
+        let mut ahead = Ahead::new(80, 100);
         ahead.set(at(130));
         poll(&mut ahead, 5, 64).unwrap();
         ahead.handle(&Extended::NotWritten("full".to_owned()));

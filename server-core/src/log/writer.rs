@@ -42,6 +42,8 @@ pub struct Settings {
     pub mark_every: Duration,
     /// The zeros that are kept after the last frame, in bytes; 0 if none are.
     pub ahead: u64,
+    /// The length from which a frame is large: after one no zeros are added. In bytes.
+    pub large_frame: u64,
 }
 
 impl Settings {
@@ -54,6 +56,7 @@ impl Settings {
             frame_len: 4 << 20,
             mark_every: Duration::from_millis(100),
             ahead: 8 << 20,
+            large_frame: 256 << 10,
         }
     }
 }
@@ -208,6 +211,8 @@ pub struct LogWriter {
     ends: FileEnds,
     next: NextFile,
     ahead: Ahead,
+    /// A file that ended while frames were large.
+    leaves: Option<FileNumber>,
     queue: VecDeque<Batch>,
     queued: u64,
     state: State,
@@ -253,7 +258,8 @@ impl LogWriter {
             current,
             ends: FileEnds::ByLength,
             next: next.map_or(NextFile::Missing, NextFile::Ready),
-            ahead: Ahead::new(settings.ahead),
+            ahead: Ahead::new(settings.ahead, settings.large_frame),
+            leaves: None,
             queue: VecDeque::new(),
             queued: 0,
             state: State::Idle,
@@ -390,6 +396,13 @@ impl LogWriter {
         }
     }
 
+    /// A file that has ended, and that the system need not keep in its memory: it was filled so
+    /// fast that its pages are worth more to the files after it. A reader of what was just written
+    /// gets it from the memory of the server.
+    pub fn poll_leave(&mut self) -> Option<FileNumber> {
+        self.leaves.take()
+    }
+
     /// Returns false if a batch of a length would take space that the disk does not have: it had
     /// none for more zeros, and those that are left are needed. What takes space is refused then,
     /// before it is applied.
@@ -523,6 +536,7 @@ impl LogWriter {
         }
         self.state = match frame.finish(sequence) {
             Ok((bytes, spans)) => {
+                self.ahead.note_frame(bytes.len() as u64);
                 let commit = Commit { file, bytes, spans, closed, sequence, len };
                 State::Commit(Box::new(commit), CommitStep::Write)
             }
@@ -590,6 +604,7 @@ impl LogWriter {
             (self.next, self.ends) = (NextFile::Missing, FileEnds::ByLength);
         }
         file.len += bytes.len() as u64;
+        self.leaves = closed.map(|closed| closed.file).filter(|_| self.ahead.is_large());
         self.current = Some(file);
         self.durable = sequence;
         self.queued = self.queued.saturating_sub(len);

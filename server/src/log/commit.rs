@@ -118,6 +118,9 @@ impl<S: Sink> Commits<S> {
             if let Some(extend) = self.writer.poll_extend(now) {
                 self.keeper.extend(extend);
             }
+            if let Some(file) = self.writer.poll_leave() {
+                self.keeper.leave(file);
+            }
             let is_full = self.note_space(now);
             if let Some(effect) = self.writer.poll(now) {
                 let outcome = carry_out_commit(&*self.disk, effect);

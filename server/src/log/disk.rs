@@ -24,6 +24,8 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     fn read_at(&self, name: &str, at: u64, len: u64) -> io::Result<Bytes>;
     /// Tells the system that bytes of a file are likely to be read soon. Nothing waits for them.
     fn will_read(&self, _name: &str, _range: Range<u64>) {}
+    /// Tells the system that a file, which is durable, is not likely to be read soon.
+    fn will_not_read(&self, _name: &str) {}
     /// Creates a file with durable bytes; replaces an existing one.
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
     /// Writes at an offset of a file.

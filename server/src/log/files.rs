@@ -15,7 +15,10 @@ use std::{
 use bytes::Bytes;
 use pravega_sdk_server_core::log::{LostFile, Openness, Watched};
 
-use super::disk::Disk;
+use super::{
+    advice::{ReadAhead, begin_read, forget, write_all_at},
+    disk::Disk,
+};
 use crate::{
     folder::{ClaimedFolder, Kind, LOCK, Listed, read_at, seen_open},
     limits::log_files,
@@ -27,51 +30,6 @@ const FREED_AT_ONCE: u64 = 1 << 20;
 const PAUSE: Duration = Duration::from_millis(1);
 /// How long a removed file waits for those that read it.
 const READERS: Duration = Duration::from_secs(1);
-
-/// How far the system must read ahead by itself, in bytes, so that it is not asked to.
-const FAR: u64 = 1 << 20;
-
-/// Whether the system is asked to read ahead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ReadAhead {
-    /// It does so by itself: in large pages, which take less of the processor than those of 4 KiB
-    /// that it has for what it is asked for.
-    OfSystem,
-    Asked,
-}
-
-impl ReadAhead {
-    /// By the number of KiB that the system reads ahead, as a text of its own.
-    fn of(text: &str) -> Self {
-        match text.trim().parse::<u64>() {
-            Ok(kib) if kib.saturating_mul(1024) >= FAR => Self::OfSystem,
-            _ => Self::Asked,
-        }
-    }
-
-    /// That of the file system with a file.
-    #[cfg(target_os = "linux")]
-    fn of_file(file: &File) -> Self {
-        let Ok(device) = file.metadata().map(|it| it.dev()) else { return Self::Asked };
-        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
-        let text = std::fs::read_to_string(format!("/sys/class/bdi/{major}:{minor}/read_ahead_kb"));
-        Self::of(&text.unwrap_or_default())
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn of_file(_: &File) -> Self {
-        Self::of("")
-    }
-}
-
-/// Has the system read a range of a file, if it can be asked to.
-#[cfg(target_os = "linux")]
-fn advise(file: &File, start: u64, len: NonZero<u64>) {
-    rustix::fs::fadvise(file, start, Some(len), rustix::fs::Advice::WillNeed).ok();
-}
-
-#[cfg(not(target_os = "linux"))]
-fn advise(_: &File, _: u64, _: NonZero<u64>) {}
 
 /// The files of a folder.
 #[derive(Debug)]
@@ -283,7 +241,13 @@ impl Disk for Files {
         if let (Ok(file), Some(len)) = (self.file(name), len)
             && *self.read_ahead.get_or_init(|| ReadAhead::of_file(&file)) == ReadAhead::Asked
         {
-            advise(&file, range.start, len);
+            begin_read(&file, range.start, len);
+        }
+    }
+
+    fn will_not_read(&self, name: &str) {
+        if let Ok(file) = self.file(name) {
+            forget(&file);
         }
     }
 
@@ -309,7 +273,7 @@ impl Disk for Files {
 
     fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
         self.opened().note_written(name);
-        self.change(name, |file| file.write_all_at(bytes, at))
+        self.change(name, |file| write_all_at(file, bytes, at))
     }
 
     fn cut(&self, name: &str, len: u64) -> io::Result<()> {
@@ -442,16 +406,6 @@ mod tests {
             }
         }
         assert!(files.opened().files.len() <= 3);
-    }
-
-    #[test]
-    fn the_system_is_asked_to_read_ahead_unless_it_does_so_far_by_itself() {
-        for text in ["128\n", "0", "1023", "", "far", "-1"] {
-            assert_eq!(ReadAhead::of(text), ReadAhead::Asked, "{text}");
-        }
-        for text in ["1024\n", "8192", "18446744073709551615"] {
-            assert_eq!(ReadAhead::of(text), ReadAhead::OfSystem, "{text}");
-        }
     }
 
     /// What is lost, in the words of the log.

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pravega_sdk_server_core::log::{Extend, Extended, FileHead, Outcome};
+use pravega_sdk_server_core::log::{Extend, Extended, FileHead, FileNumber, Outcome};
 
 use super::{
     disk::{Disk, outcome},
@@ -31,6 +31,8 @@ enum Task {
     Prepare(FileHead),
     /// Write zeros ahead of the log.
     Extend(Extend),
+    /// Take a file that has ended out of the system's cache.
+    Leave(FileNumber),
 }
 
 /// The keeper's thread.
@@ -43,8 +45,8 @@ pub(super) struct Keeper {
 impl Keeper {
     /// Starts the thread. It reports to the inbox of the commit thread.
     pub(super) fn start(disk: Arc<dyn Disk>, inbox: Inbox) -> io::Result<Self> {
-        // The log asks for one task of each kind at a time.
-        let (tasks, receiver) = sync_channel(2);
+        // The log asks for one task of each kind at a time, and to leave a file when it can.
+        let (tasks, receiver) = sync_channel(3);
         let keeping = Keeping { disk, inbox, tasks: receiver, wait: None, late: None };
         let thread = std::thread::Builder::new()
             .name("pravega-keeper".to_owned())
@@ -61,6 +63,11 @@ impl Keeper {
     /// Writes zeros, and reports to the inbox how that ended.
     pub(super) fn extend(&self, extend: Extend) {
         self.tasks.send(Task::Extend(extend)).ok();
+    }
+
+    /// Takes a file that has ended out of the system's cache, unless other tasks wait.
+    pub(super) fn leave(&self, file: FileNumber) {
+        self.tasks.try_send(Task::Leave(file)).ok();
     }
 
     /// Ends the thread after the call that it makes. Then it does not hold the folder any longer.
@@ -94,6 +101,7 @@ impl Keeping {
             match task {
                 Ok(Task::Prepare(head)) => self.prepare(&head),
                 Ok(Task::Extend(extend)) => self.inbox.extended(self.extend(&extend)),
+                Ok(Task::Leave(file)) => self.disk.will_not_read(&file.name()),
                 Err(RecvTimeoutError::Timeout) => {
                     if let Some((_, outcome)) = self.late.take() {
                         self.inbox.prepared(outcome);

@@ -15,6 +15,7 @@
 //! No thread but the commit thread is on the way of an acknowledgement. What the others cannot do
 //! they try again later, and the log goes on meanwhile.
 
+mod advice;
 mod affected;
 mod commit;
 mod compact;

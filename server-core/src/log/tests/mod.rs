@@ -93,6 +93,7 @@ fn settings() -> Settings {
         frame_len: 1000,
         mark_every: Duration::from_millis(100),
         ahead: 600,
+        large_frame: 700,
     }
 }
 

@@ -1,10 +1,13 @@
-//! The room that is left on a full disk.
+//! The room that is left on a full disk, and zeros that are not worth their time.
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{
     super::{
-        CurrentFile, Extend, Extended, FileHead, FileKind, FileNumber, LogWriter, MarkSlot, Salt,
+        CurrentFile, Extend, Extended, FileHead, FileKind, FileNumber, LogRecord, LogWriter,
+        MarkSlot, Outcome, Salt, SegmentNumber,
     },
     FOLDER, settings,
 };
@@ -54,4 +57,21 @@ fn the_zeros_of_a_file_that_ends_early_are_no_room() {
     assert!(writer.has_room(300) && !writer.has_room(500));
     writer.end_file();
     assert!(!writer.has_room(300), "the next frame is in the next file");
+}
+
+#[test]
+fn large_frames_have_no_zeros_before_them_and_the_system_need_not_keep_their_files() {
+    let now = Duration::from_secs(1);
+    for (len, left) in [(900, Some(FileNumber::FIRST)), (100, None)] {
+        let mut writer = writer(settings().file_len);
+        let (segment, data) = (SegmentNumber(1), vec![7; len].into());
+        let record = LogRecord::Data { segment, offset: 0, meta: Bytes::new(), data };
+        writer.submit(Sequence(2), vec![record]).unwrap();
+        while writer.poll(now).is_some() {
+            writer.handle(Outcome::Done);
+        }
+        assert_eq!(writer.end().map(|end| end.file), Some(NEXT));
+        assert_eq!([writer.poll_leave(), writer.poll_leave()], [left, None]);
+        assert_eq!(writer.poll_extend(now).is_none(), left.is_some(), "{len} bytes");
+    }
 }

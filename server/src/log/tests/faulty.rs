@@ -49,6 +49,8 @@ pub(crate) struct Faulty {
     pub(crate) looks: Mutex<BTreeMap<String, usize>>,
     /// The zeros that were written.
     zeros: AtomicU64,
+    /// The files that the system need not keep in its memory.
+    left: Mutex<Vec<String>>,
     /// The calls that wait.
     held: (Mutex<Vec<Slow>>, Condvar),
     /// How many calls of those kinds wait.
@@ -65,6 +67,7 @@ impl Faulty {
             failures: AtomicU64::new(0),
             looks: Mutex::default(),
             zeros: AtomicU64::new(0),
+            left: Mutex::default(),
             held: Default::default(),
             waiting: AtomicU64::new(0),
             begun_reads: AtomicU64::new(0),
@@ -139,6 +142,11 @@ impl Disk for Faulty {
         }
         found?;
         self.files.read_at(name, at, len)
+    }
+
+    fn will_not_read(&self, name: &str) {
+        self.left.lock().unwrap().push(name.to_owned());
+        self.files.will_not_read(name);
     }
 
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -301,6 +309,22 @@ async fn a_file_that_cannot_be_created_is_tried_again_and_no_commit_waits_for_it
         turnovers = write(&mut log).await.turnovers;
     }
     assert_eq!(log.close().failed, None);
+    drop(disk);
+    open_with(&files(folder.path()), &lens);
+}
+
+#[tokio::test]
+async fn a_file_that_large_frames_have_filled_is_left_to_the_system() {
+    let (folder, disk, mut log) = new_log();
+    // The first file has four of them at least, and seven at most.
+    let lens = [300_000; 8];
+    for len in lens {
+        assert!(log.submit(len));
+        log.until_durable().await;
+    }
+    assert_eq!(log.close().failed, None);
+    assert_eq!(*disk.left.lock().unwrap(), ["log-00000001"]);
+    assert_eq!(disk.zeros.load(Ordering::Relaxed), 0, "no byte is written twice");
     drop(disk);
     open_with(&files(folder.path()), &lens);
 }

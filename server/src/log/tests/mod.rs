@@ -152,7 +152,13 @@ fn batch(number: u64, len: usize) -> Vec<LogRecord> {
 
 /// A configuration with short files.
 fn settings(folder: FolderId) -> Settings {
-    Settings { file_len: 1 << 20, frame_len: 100_000, ahead: 200_000, ..Settings::new(folder) }
+    Settings {
+        file_len: 1 << 20,
+        frame_len: 100_000,
+        ahead: 200_000,
+        large_frame: 250_000,
+        ..Settings::new(folder)
+    }
 }
 
 const SPACE: SpaceSettings = SpaceSettings { limit: None, reserve: 0 };
