@@ -125,11 +125,16 @@ pub(crate) fn size() -> Result<()> {
     let server = ToolServer::start(&Launch::roomy(None))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async { tokio::time::sleep(Duration::from_secs(2)).await });
-    println!("idle      {} KiB resident", server.resident()?);
+    show_memory("idle", &server)?;
     let begun = Instant::now();
     runtime.block_on(many_streams(server.url(), STREAMS))?;
     println!("10,000 streams of 10 segments made, listed and described in {:?}", begun.elapsed());
-    println!("then      {} KiB resident", server.resident()?);
+    show_memory("then", &server)
+}
+
+fn show_memory(when: &str, server: &ToolServer) -> Result<()> {
+    let (resident, allocated) = (server.resident()?, server.allocated()?);
+    println!("{when:9} {resident} KiB resident, of which no file backs {allocated}");
     Ok(())
 }
 

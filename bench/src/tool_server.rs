@@ -106,6 +106,12 @@ impl ToolServer {
     pub(crate) fn resident(&self) -> Result<u64> {
         status_of(self.id(), "VmRSS:")
     }
+
+    /// Returns the part of the resident memory that no file backs, in KiB. The rest is the program
+    /// itself, as much of it as is in the page cache around what has run.
+    pub(crate) fn allocated(&self) -> Result<u64> {
+        status_of(self.id(), "RssAnon:")
+    }
 }
 
 /// Returns a figure of `/proc/<process>/status`, in KiB.
