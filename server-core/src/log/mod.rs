@@ -121,7 +121,7 @@ pub use self::{
     snapshot::{LogMoment, Snapshot, needed},
     space::{FileUse, Full, Pressure, Purpose, Space, SpaceSettings, live_in},
     spans::{FileSpans, OutOfOrder, Span},
-    watch::{LOCK_NAME, Loss, LostFile, Openness, Seen, Watched},
+    watch::{BegunWrite, Known, LOCK_NAME, Loss, LostFile, Openness, Seen, Watched},
     writer::{Committed, CurrentFile, Event, LogWriter, NotTaken, Settings, batch_len},
 };
 pub(crate) use self::{

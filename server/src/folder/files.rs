@@ -82,7 +82,8 @@ pub(crate) fn seen_open(file: &File) -> io::Result<Seen> {
 
 fn of_stat(stat: &Stat) -> Seen {
     let modified = (wide(stat.st_mtime), wide(stat.st_mtime_nsec));
-    Seen { device: wide(stat.st_dev), inode: wide(stat.st_ino), modified }
+    let len = u64::try_from(stat.st_size).unwrap_or(0);
+    Seen { device: wide(stat.st_dev), inode: wide(stat.st_ino), modified, len }
 }
 
 fn wide(number: impl Into<i128>) -> i128 {

@@ -9,6 +9,15 @@ use pravega_sdk_server_core::log::{
 
 use crate::folder::Kind;
 
+/// What a check of all files that a start needs has found.
+#[derive(Debug, Default)]
+pub(crate) struct Losses {
+    /// The files that another program has removed, replaced or cut short.
+    pub(crate) files: Vec<LostFile>,
+    /// The names of files that the system does not describe, and why.
+    pub(crate) unseen: Vec<(String, io::Error)>,
+}
+
 /// A folder with files, for several threads.
 ///
 /// Written bytes are durable once the file is synced, and a name is once the folder is synced. A
@@ -40,9 +49,9 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes the names of the files durable.
     fn sync_folder(&self) -> io::Result<()>;
-    /// A file that another program has removed or replaced, if that is known.
-    fn lost(&self) -> io::Result<Option<LostFile>> {
-        Ok(None)
+    /// The files that another program has removed, replaced or cut short, as far as that is known.
+    fn lost(&self) -> Losses {
+        Losses::default()
     }
     /// The folder, for people.
     fn place(&self) -> String {

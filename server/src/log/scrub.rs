@@ -14,11 +14,12 @@ use std::{
 };
 
 use pravega_sdk_server_core::log::{
-    CheckpointFile, Damage, Scrub, ScrubFile, ScrubStep, ScrubTarget,
+    CheckpointFile, Damage, Loss, LostFile, Scrub, ScrubFile, ScrubStep, ScrubTarget,
 };
 
 use super::{
     affected::{Places, joined},
+    disk::Losses,
     keeping::Keeping,
     kept::Phase,
     owner::Owner,
@@ -37,9 +38,9 @@ const LISTS: usize = 3;
 /// The most damaged parts of a file that are logged in a round, and of all files in all rounds.
 const TOLD_OF_FILE: usize = 100;
 const TOLD: usize = 10_000;
-/// The most segments that are named with damage.
+/// The most segments that are named with damage, and the most lost files.
 const NAMED: usize = 8;
-/// The time between two checks that no file was removed or replaced.
+/// The time between two checks that no file was removed, replaced or cut short.
 const WATCH: Duration = Duration::from_secs(1);
 
 /// The thread; it ends after [`Kept::close`](super::kept::Kept::close).
@@ -64,7 +65,7 @@ impl Scrubber {
     }
 }
 
-/// Whether it is checked that no file was removed or replaced.
+/// Whether it is checked that no file was removed, replaced or cut short.
 #[derive(Debug, Clone, Copy)]
 enum Watch {
     /// It was checked last at this time.
@@ -79,6 +80,8 @@ pub(super) struct Scrubbing {
     owner: Arc<dyn Owner>,
     throttle: Throttle,
     watched: Watch,
+    /// The names of files that the system did not describe when they were checked last.
+    unseen: BTreeSet<String>,
     /// Damage that was logged, by its place.
     pub(super) told: BTreeSet<(ScrubFile, u64)>,
 }
@@ -86,7 +89,8 @@ pub(super) struct Scrubbing {
 impl Scrubbing {
     pub(super) fn new(keeping: Keeping, owner: Arc<dyn Owner>, rate: u64) -> Self {
         let (throttle, watched) = (Throttle::new(rate), Watch::At(Instant::now()));
-        Self { keeping, owner, throttle, watched, told: BTreeSet::new() }
+        let (unseen, told) = (BTreeSet::new(), BTreeSet::new());
+        Self { keeping, owner, throttle, watched, unseen, told }
     }
 
     fn run(mut self) {
@@ -99,7 +103,7 @@ impl Scrubbing {
         }
     }
 
-    /// Rests for a time, in which no file should be removed or replaced.
+    /// Rests for a time, in which no file should be lost.
     fn rest(&mut self, time: Duration) -> Phase {
         let until = Instant::now() + time;
         loop {
@@ -114,8 +118,8 @@ impl Scrubbing {
         }
     }
 
-    /// Checks that no other program has removed or replaced a file, if it is time for that. If one
-    /// has, nothing more is written: the next start would not find it.
+    /// Checks that no other program has removed or replaced a file or cut one short, if it is time
+    /// for that. If one has, nothing more is written: the next start would not find it.
     fn watch(&mut self) {
         let now = Instant::now();
         let Watch::At(last) = self.watched else { return };
@@ -123,12 +127,19 @@ impl Scrubbing {
             return;
         }
         self.watched = Watch::At(now);
-        // A disk that says nothing is noticed by those who read and write.
-        let Ok(Some(lost)) = self.keeping.disk.lost() else { return };
+        let Losses { files, unseen } = self.keeping.disk.lost();
+        // Nothing is known of them, so the log goes on: a read or a write that fails tells more.
+        for (file, error) in &unseen {
+            if !self.unseen.contains(file) {
+                tracing::warn!(file, %error, "cannot check that no other program has changed it");
+            }
+        }
+        self.unseen = unseen.into_iter().map(|(file, _)| file).collect();
+        if files.is_empty() {
+            return;
+        }
         self.watched = Watch::Over;
-        let place = self.keeping.disk.place();
-        let why = format!("{place}: {lost}; put it back before the server ends");
-        self.keeping.inbox.end_for(why);
+        self.keeping.inbox.end_for(why_over(&self.keeping.disk.place(), &files));
     }
 
     /// Checks every file that there is now.
@@ -270,5 +281,45 @@ impl Scrubbing {
             _ => {}
         }
         named.join(", ")
+    }
+}
+
+/// Why nothing more is written to a folder, and what can be done.
+fn why_over(place: &str, lost: &[LostFile]) -> String {
+    let mut told: Vec<String> = lost.iter().take(NAMED).map(ToString::to_string).collect();
+    if lost.len() > NAMED {
+        told.push(format!("and {} more", lost.len() - NAMED));
+    }
+    let is_cut = |lost: &LostFile| matches!(lost.loss, Loss::Shortened { .. });
+    let mut advice = Vec::new();
+    if !lost.iter().all(is_cut) {
+        advice.push("put back what was removed or replaced before the server ends");
+    }
+    if lost.iter().any(is_cut) {
+        advice.push("what was cut off is lost: restore a backup, or salvage the rest");
+    }
+    format!("{place}: {}; {}", told.join(", "), advice.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_lost_file_is_told_and_what_can_be_done() {
+        let of = |name: &str, loss| LostFile { name: name.to_owned(), loss };
+        let cut = of("folder", Loss::Shortened { len: 0, least: 64 });
+        let told = why_over("data", &[of("lock", Loss::Removed), cut.clone()]);
+        let by = "by another program";
+        assert_eq!(
+            told,
+            format!(
+                "data: lock was removed {by}, folder was cut short {by}: it has 0 bytes, and had \
+                 at least 64; put back what was removed or replaced before the server ends; what \
+                 was cut off is lost: restore a backup, or salvage the rest"
+            )
+        );
+        let told = why_over("data", &vec![cut; NAMED + 2]);
+        assert!(told.contains("64, and 2 more; what was cut off"), "{told}");
     }
 }

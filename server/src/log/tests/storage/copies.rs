@@ -210,6 +210,16 @@ fn a_target_that_fails_is_told_and_left_empty() {
     run.end();
 }
 
+/// Writes bytes over those of a file, which is not cut: the server would notice that. One that it
+/// has removed is not created again.
+fn write_in_place(path: &Path, bytes: &[u8]) {
+    use std::os::unix::fs::FileExt as _;
+    match std::fs::File::options().write(true).open(path) {
+        Ok(file) => file.write_all_at(bytes, 0).unwrap(),
+        Err(error) => assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}"),
+    }
+}
+
 #[test]
 fn damage_is_named_and_not_copied() {
     let folder = tempfile::tempdir().unwrap();
@@ -227,10 +237,10 @@ fn damage_is_named_and_not_copied() {
         let at = whole.len().min(snapshot.files[name] as usize) / 2;
         let mut flipped = whole.clone();
         flipped[at] ^= 1;
-        std::fs::write(&path, &flipped).unwrap();
+        write_in_place(&path, &flipped);
         let copy = tempfile::tempdir().unwrap();
         let taken = take(&snapshots(&disk, &run), folder.path(), &files(copy.path()));
-        std::fs::write(&path, &whole).unwrap();
+        write_in_place(&path, &whole);
         match taken {
             Err(Side::Source(OpenProblem::Corrupt { file, offset, .. })) => {
                 assert_eq!(file, *name);

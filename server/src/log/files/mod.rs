@@ -13,11 +13,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use pravega_sdk_server_core::log::{LostFile, Openness, Watched};
+use pravega_sdk_server_core::log::{Known, Openness, Watched};
 
 use super::{
     advice::{ReadAhead, begin_read, forget, write_all_at},
-    disk::Disk,
+    disk::{Disk, Losses},
 };
 use crate::{
     folder::{ClaimedFolder, Kind, LOCK, Listed, read_at, seen_open},
@@ -49,7 +49,7 @@ struct Open {
     used: HashMap<String, Weak<File>>,
     /// How often a name was taken from its file.
     unnamed: u64,
-    /// The files that no other program may remove or replace.
+    /// The files that no other program may remove, replace or cut short.
     watched: Watched,
     /// The two log files that were written last, the last one first: that of the commits, and the
     /// next one, which has zeros before it has frames. They stay open: a commit must not fail for
@@ -83,8 +83,16 @@ impl Open {
     /// number: then only the time of its last change tells it from a file of another program.
     fn note_left(&mut self, name: &str, file: &File) {
         if let Ok(seen) = seen_open(file) {
-            // Another file with its name is found by the next look at all names.
+            // Another file with its name is found by the next check of all names.
             self.watched.see(name, Openness::Open, Some(seen));
+        }
+    }
+
+    /// Fails if another program has cut a file short: a write would make it longer again.
+    fn check_len(&self, name: &str, file: &File) -> io::Result<()> {
+        match self.watched.shortened(name, file.metadata()?.len()) {
+            Some(lost) => Err(io::Error::other(lost.to_string())),
+            None => Ok(()),
         }
     }
 
@@ -122,6 +130,15 @@ impl Open {
             *last = Some(name.to_owned());
         }
     }
+}
+
+/// A change of the bytes of a file.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    /// Bytes are written up to an offset.
+    Write { end: u64 },
+    /// The file is cut to a length.
+    Cut { len: u64 },
 }
 
 /// Frees the bytes of a file without a name, in steps.
@@ -203,15 +220,33 @@ impl Files {
     }
 
     /// Changes the file with a name.
-    fn change(&self, name: &str, change: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+    fn change(
+        &self,
+        name: &str,
+        change: Change,
+        make: impl FnOnce(&File) -> io::Result<()>,
+    ) -> io::Result<()> {
         let file = self.file(name)?;
-        let changed = change(&file);
+        let begun = {
+            let mut open = self.opened();
+            open.check_len(name, &file)?;
+            if let Change::Cut { len } = change {
+                open.watched.begin_cut(name, len);
+            }
+            open.watched.begin_write()
+        };
+        let made = make(&file);
         let mut open = self.opened();
+        match change {
+            Change::Cut { .. } => open.watched.end_cut(),
+            Change::Write { end } if made.is_ok() => open.watched.end_write(name, begun, end),
+            Change::Write { .. } => {}
+        }
         // It is closed next if others were opened meanwhile.
         if !open.files.contains_key(name) {
             open.note_left(name, &file);
         }
-        changed
+        made
     }
 }
 
@@ -264,7 +299,7 @@ impl Disk for Files {
         });
         let seen = created.as_ref().ok().and_then(|file| seen_open(file).ok());
         let mut open = self.opened();
-        open.watched.give_back(name, seen);
+        open.watched.give_back(name, seen.map(Known::from));
         let file = created?;
         open.note_written(name);
         open.keep(name, &file, self.most);
@@ -273,11 +308,12 @@ impl Disk for Files {
 
     fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
         self.opened().note_written(name);
-        self.change(name, |file| write_all_at(file, bytes, at))
+        let end = if bytes.is_empty() { 0 } else { at.saturating_add(bytes.len() as u64) };
+        self.change(name, Change::Write { end }, |file| write_all_at(file, bytes, at))
     }
 
     fn cut(&self, name: &str, len: u64) -> io::Result<()> {
-        self.change(name, |file| file.set_len(len))
+        self.change(name, Change::Cut { len }, |file| file.set_len(len))
     }
 
     fn sync(&self, name: &str) -> io::Result<()> {
@@ -285,17 +321,17 @@ impl Disk for Files {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut seen = {
+        let mut known = {
             let mut open = self.opened();
             [from, to].map(|name| open.watched.take(name))
         };
         let renamed = self.folder.rename(from, to);
         if renamed.is_ok() {
-            seen = [None, self.folder.seen(to).ok().flatten()];
+            known = [None, self.folder.seen(to).ok().flatten().map(Known::from)];
         }
         let mut open = self.opened();
-        for (name, seen) in [from, to].into_iter().zip(seen) {
-            open.watched.give_back(name, seen);
+        for (name, known) in [from, to].into_iter().zip(known) {
+            open.watched.give_back(name, known);
         }
         renamed?;
         open.forget(to);
@@ -339,24 +375,27 @@ impl Disk for Files {
         self.folder.sync()
     }
 
-    fn lost(&self) -> io::Result<Option<LostFile>> {
-        let all = self.opened().watched.all();
-        for (name, before) in all {
-            if self.folder.seen(&name)? == Some(before) {
+    fn lost(&self) -> Losses {
+        let (all, mut found) = (self.opened().watched.all(), Losses::default());
+        for (name, known) in all {
+            if matches!(self.folder.seen(&name), Ok(Some(now)) if known.is_unchanged(&now)) {
                 continue;
             }
-            // Under the lock: a name is taken before this process removes or renames its file.
+            // Under the lock: a name is taken before this process removes or renames its file, and
+            // a cut is announced.
             let mut open = self.opened();
             let openness = match open.find(&name) {
                 Some(_) => Openness::Open,
+                // It is open as long as the folder is locked.
+                None if name == LOCK => Openness::Open,
                 None => Openness::Closed,
             };
-            let lost = open.watched.see(&name, openness, self.folder.seen(&name)?);
-            if lost.is_some() {
-                return Ok(lost);
+            match self.folder.seen(&name) {
+                Ok(now) => found.files.extend(open.watched.see(&name, openness, now)),
+                Err(error) => found.unseen.push((name, error)),
             }
         }
-        Ok(None)
+        found
     }
 
     fn place(&self) -> String {
@@ -365,211 +404,4 @@ impl Disk for Files {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{fs, path::Path, thread};
-
-    use pravega_sdk_server_core::log::Seen;
-
-    use super::*;
-    use crate::folder::LockedFolder;
-
-    #[test]
-    fn the_file_of_commits_stays_open_while_the_next_one_gets_zeros_and_others_are_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let claimed = LockedFolder::open(folder.path()).unwrap().claim().unwrap();
-        let files = Files { most: 3, ..Files::new(claimed) };
-        let name = |number: usize| format!("log-{number:08}");
-        let open_others = |number: usize| {
-            for other in ["a", "b", "c", "d"] {
-                files.create(&format!("moved-{number}{other}"), b"x").unwrap();
-            }
-        };
-        files.create(&name(1), b"head").unwrap();
-        for current in 1..6 {
-            let next = current + 1;
-            let are_open = |what: &str| {
-                let open = files.opened();
-                for written in [name(current), name(next)] {
-                    let open = open.files.keys();
-                    assert!(open.clone().any(|it| *it == written), "{written} {what}: {open:?}");
-                }
-            };
-            files.write_at(&name(current), 4, b"frame").unwrap();
-            files.create(&name(next), b"head").unwrap();
-            open_others(current);
-            are_open("after it was created");
-            for round in 0..4 {
-                files.write_at(&name(current), 10 * round, b"frame").unwrap();
-                files.write_at(&name(next), 4 + round, &[0]).unwrap();
-                open_others(current);
-                are_open("after zeros");
-            }
-        }
-        assert!(files.opened().files.len() <= 3);
-    }
-
-    /// What is lost, in the words of the log.
-    fn lost(files: &Files) -> Option<String> {
-        files.lost().unwrap().map(|lost| lost.to_string())
-    }
-
-    #[test]
-    fn a_file_that_another_program_removes_or_replaces_is_lost_and_is_not_removed() {
-        for is_open in [true, false] {
-            let folder = tempfile::tempdir().unwrap();
-            let path = |name: &str| folder.path().join(name);
-            drop(in_folder(folder.path(), 9).create("log-00000001", b"one"));
-            let files = in_folder(folder.path(), 9);
-            files.create("log-00000002", b"two").unwrap();
-            if is_open {
-                files.read_at("log-00000001", 0, 3).unwrap();
-            }
-            assert_eq!(lost(&files), None, "{is_open}");
-            // What this process does is no loss.
-            files.write_at("log-00000002", 3, b"more").unwrap();
-            files.create("checkpoint-00000001-00000001.new", b"new").unwrap();
-            files.rename("checkpoint-00000001-00000001.new", "index-00000001-00000001").unwrap();
-            files.remove("index-00000001-00000001").unwrap();
-            assert_eq!(lost(&files), None, "{is_open}");
-            fs::rename(path("log-00000001"), path("elsewhere")).unwrap();
-            let told = Some("log-00000001 was removed by another program".to_owned());
-            assert_eq!(lost(&files), told, "{is_open}");
-            assert_eq!(files.read_at("log-00000001", 0, 3).is_ok(), is_open);
-            let is_listed = files.list().unwrap().iter().any(|(name, ..)| name == "log-00000001");
-            assert_eq!(is_listed, is_open, "what can be read is listed");
-            fs::write(path("log-00000001"), b"another").unwrap();
-            let another = File::options().write(true).open(path("log-00000001")).unwrap();
-            another.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-            let told = Some("log-00000001 was replaced by another program".to_owned());
-            assert_eq!(lost(&files), told, "{is_open}");
-            // It stays so after the other one was opened.
-            files.read_at("log-00000001", 0, 3).unwrap();
-            assert_eq!(lost(&files), told, "{is_open}");
-            files.remove("log-00000001").unwrap_err();
-            assert_eq!(fs::read(path("log-00000001")).unwrap(), b"another");
-            // It is back.
-            fs::rename(path("elsewhere"), path("log-00000001")).unwrap();
-            assert_eq!(lost(&files), None, "{is_open}");
-            files.remove("log-00000001").unwrap();
-            assert_eq!(lost(&files), None, "{is_open}");
-            // A copy with the time of the file is another one as long as the file is open.
-            let modified = fs::metadata(path("log-00000002")).unwrap().modified().unwrap();
-            fs::remove_file(path("log-00000002")).unwrap();
-            fs::write(path("log-00000002"), b"twomore").unwrap();
-            let copy = File::options().write(true).open(path("log-00000002")).unwrap();
-            copy.set_modified(modified).unwrap();
-            let told = Some("log-00000002 was replaced by another program".to_owned());
-            assert_eq!(lost(&files), told, "{is_open}");
-            fs::remove_file(path(LOCK)).unwrap();
-            assert_eq!(lost(&files), Some("lock was removed by another program".to_owned()));
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_closed_is_known_by_the_time_of_its_last_change() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = in_folder(folder.path(), 1);
-        let [one, other] = ["log-00000001", "moved-00000001"];
-        for name in [one, other, "log-00000002", "log-00000003"] {
-            files.create(name, b"head").unwrap();
-        }
-        let changed = |name: &str, seconds: u64| {
-            let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-            File::open(folder.path().join(name)).unwrap().set_modified(time)
-        };
-        let is_closed_and_known = |name: &str| {
-            let (open, now) = (files.opened(), files.folder.seen(name).unwrap().unwrap());
-            // As file systems tell it that give a closed file another number.
-            let again = Seen { inode: now.inode + 1000, ..now };
-            open.find(name).is_none() && open.watched.is_expected(name, &again)
-        };
-        for (name, other) in [(one, other), (other, one)] {
-            files.read_at(name, 0, 1).unwrap();
-            changed(name, 1000).unwrap();
-            files.read_at(other, 0, 1).unwrap();
-            assert!(is_closed_and_known(name), "{name} was changed before others were opened");
-            let change = |_: &File| {
-                files.read_at(other, 0, 1)?;
-                changed(name, 2000)
-            };
-            files.change(name, change).unwrap();
-            assert!(is_closed_and_known(name), "{name} was changed after others were opened");
-        }
-    }
-
-    #[test]
-    fn files_that_are_created_renamed_and_removed_meanwhile_are_not_lost() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = in_folder(folder.path(), 3);
-        let is_over = std::sync::atomic::AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                for round in 0..300 {
-                    let name = format!("log-{:08}", round % 5 + 1);
-                    files.create(&name, b"one").unwrap();
-                    files.create("log-00000009", b"instead of the one before").unwrap();
-                    files.rename(&name, "index-00000001-00000001").unwrap();
-                    if round % 2 == 0 {
-                        files.remove("index-00000001-00000001").unwrap();
-                    }
-                }
-                is_over.store(true, std::sync::atomic::Ordering::SeqCst);
-            });
-            while !is_over.load(std::sync::atomic::Ordering::SeqCst) {
-                assert_eq!(lost(&files), None);
-            }
-        });
-    }
-
-    fn in_folder(folder: &Path, most: usize) -> Files {
-        let claimed = LockedFolder::open(folder).unwrap().claim().unwrap();
-        Files { most, ..Files::new(claimed) }
-    }
-
-    /// Bytes that are freed in several steps.
-    fn long() -> Vec<u8> {
-        vec![7; 2 * usize::try_from(FREED_AT_ONCE).unwrap() + 100]
-    }
-
-    #[test]
-    fn a_long_file_is_freed_in_steps_after_its_name_is_gone() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = in_folder(folder.path(), 3);
-        files.create("a", &long()).unwrap();
-        let open = File::open(folder.path().join("a")).unwrap();
-        files.remove("a").unwrap();
-        assert_eq!(files.read_at("a", 0, 1).unwrap_err().kind(), io::ErrorKind::NotFound);
-        let left = open.metadata().unwrap().len();
-        assert!((1..=FREED_AT_ONCE).contains(&left), "{left} bytes are freed by the last step");
-        files.remove("a").unwrap();
-    }
-
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "no runtime is here")]
-    fn a_removed_file_keeps_its_bytes_as_long_as_a_thread_reads_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = in_folder(folder.path(), 1);
-        files.create("a", &long()).unwrap();
-        let used = files.file("a").unwrap();
-        // It is not kept open any longer, so only its user has it.
-        files.create("b", b"b").unwrap();
-        let reader = thread::spawn(move || {
-            sleep(20 * PAUSE);
-            read_at(&used, 0, u64::MAX)
-        });
-        files.remove("a").unwrap();
-        assert_eq!(reader.join().unwrap().unwrap(), long());
-    }
-
-    #[test]
-    fn a_removed_file_that_has_another_name_keeps_its_bytes_under_that() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = in_folder(folder.path(), 3);
-        files.create("a", &long()).unwrap();
-        let elsewhere = tempfile::tempdir_in(folder.path().parent().unwrap()).unwrap();
-        let elsewhere = elsewhere.path().join("copy");
-        fs::hard_link(folder.path().join("a"), &elsewhere).unwrap();
-        files.remove("a").unwrap();
-        assert_eq!(fs::read(elsewhere).unwrap(), long());
-    }
-}
+mod tests;
