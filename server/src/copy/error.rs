@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use pravega_sdk_types::{ErrorKind, classify};
 
-use crate::journal::{OpenError, OpenProblem};
+use crate::journal::{OpenError, OpenProblem, user};
 
 /// An error from copying the folder of a server. The folder was not changed, and the new one is
 /// empty, or is refused as unfinished.
@@ -21,15 +21,15 @@ pub enum CopyError {
     Target(OpenError),
     /// A process uses the folder, and does not tell which files it has.
     #[error(
-        "cannot copy the data in {}: process {pid} uses it, and does not answer on its socket \
-         `keeping`",
-        folder.display()
+        "cannot copy the data in {}: {} uses it, and does not answer on its socket `keeping`",
+        folder.display(),
+        user(*pid)
     )]
     NoAnswer {
         /// The folder.
         folder: PathBuf,
-        /// The id of the process, as it is in the lock.
-        pid: String,
+        /// The id of the process, as it is in the lock; `None` if it is not known.
+        pid: Option<u32>,
         /// The cause.
         source: io::Error,
     },

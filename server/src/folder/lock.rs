@@ -9,7 +9,11 @@ use std::{
 };
 
 use pravega_sdk_server_core::log::Seen;
-use rustix::fs::{AtFlags, OFlags};
+use rustix::{
+    fs::{AtFlags, OFlags},
+    io::Errno,
+    process::{Pid, test_kill_process},
+};
 
 use super::{
     create,
@@ -28,8 +32,9 @@ const ATTEMPTS: usize = 10;
 pub(crate) enum FolderError {
     /// Another process uses it.
     InUse {
-        /// The number of the process, as it is in the lock.
-        pid: String,
+        /// The id of the process, as it is in the lock; `None` if there is none, or no process of
+        /// this machine has it: not every process that uses a folder writes there.
+        pid: Option<u32>,
     },
     /// A call of the system failed.
     Io {
@@ -143,12 +148,19 @@ fn is_same(one: &File, other: &File) -> io::Result<bool> {
 }
 
 /// The process that has the lock of a folder, as far as that is known.
-pub(super) fn pid(folder: &File) -> String {
+pub(super) fn pid(folder: &File) -> Option<u32> {
     let mut pid = String::new();
-    if let Ok(lock) = files::open(folder, LOCK, OFlags::RDONLY) {
-        lock.take(PID_LEN).read_to_string(&mut pid).ok();
-    }
-    pid.trim().to_owned()
+    let lock = files::open(folder, LOCK, OFlags::RDONLY).ok()?;
+    lock.take(PID_LEN).read_to_string(&mut pid).ok()?;
+    let pid = pid.trim().parse().ok()?;
+    is_running(pid).then_some(pid)
+}
+
+/// Returns true if there is a process with an id.
+fn is_running(pid: u32) -> bool {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
+    // One of another user is there, too.
+    !matches!(test_kill_process(pid), Err(Errno::SRCH))
 }
 
 /// A folder that belongs to this process until it is dropped.

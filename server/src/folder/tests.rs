@@ -99,15 +99,15 @@ fn a_link_to_a_folder_is_refused_however_it_is_written() {
 #[test]
 fn a_folder_has_one_owner_even_if_its_lock_is_removed() {
     let folder = tempfile::tempdir().unwrap();
-    let own = || std::process::id().to_string();
+    let own = Some(std::process::id());
     let first = claim(folder.path()).unwrap();
     match claim(folder.path()).unwrap_err() {
-        FolderError::InUse { pid } => assert_eq!(pid, own()),
+        FolderError::InUse { pid } => assert_eq!(pid, own),
         other => panic!("{other:?}"),
     }
     fs::remove_file(folder.path().join(LOCK)).unwrap();
     match claim(folder.path()).unwrap_err() {
-        FolderError::InUse { pid } => assert_eq!(pid, ""),
+        FolderError::InUse { pid } => assert_eq!(pid, None),
         other => panic!("{other:?}"),
     }
     drop(first);
@@ -115,17 +115,29 @@ fn a_folder_has_one_owner_even_if_its_lock_is_removed() {
 }
 
 #[test]
-fn a_folder_that_an_earlier_version_uses_is_refused() {
+fn a_folder_that_an_earlier_version_uses_is_refused_and_only_a_process_that_runs_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let mut lock = File::create(folder.path().join(LOCK)).unwrap();
-    writeln!(lock, "4711").unwrap();
-    lock.lock().unwrap();
-    match claim(folder.path()).unwrap_err() {
-        FolderError::InUse { pid } => assert_eq!(pid, "4711"),
-        other => panic!("{other:?}"),
+    let own = std::process::id();
+    // Systems have no processes with such numbers.
+    let cases = [
+        (format!("{own}\n"), Some(own)),
+        (format!("{}\n", i32::MAX), None),
+        ("4294967295\n".to_owned(), None),
+        ("0\n".to_owned(), None),
+        ("-1\n".to_owned(), None),
+        (String::new(), None),
+    ];
+    for (text, expected) in cases {
+        let mut lock = File::create(folder.path().join(LOCK)).unwrap();
+        lock.write_all(text.as_bytes()).unwrap();
+        lock.lock().unwrap();
+        match claim(folder.path()).unwrap_err() {
+            FolderError::InUse { pid } => assert_eq!(pid, expected, "{text:?}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(fs::read(folder.path().join(LOCK)).unwrap(), text.as_bytes());
+        drop(lock);
     }
-    assert_eq!(fs::read(folder.path().join(LOCK)).unwrap(), b"4711\n");
-    drop(lock);
     claim(folder.path()).unwrap();
 }
 

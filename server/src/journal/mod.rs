@@ -21,5 +21,6 @@ pub use self::problem::{OpenError, OpenProblem};
 pub(crate) use self::{
     disk::ReadDisk,
     files::{file_name, file_number, is_of_journal},
+    problem::user,
     recovery::{Recovered, read_back, salt_of_file},
 };

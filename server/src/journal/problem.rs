@@ -31,8 +31,8 @@ classify!(OpenError, |error| match &error.problem {
 pub enum OpenProblem {
     /// Another process uses it.
     InUse {
-        /// The id of the process, as it is in the lock.
-        pid: String,
+        /// The id of the process, as it is in the lock; `None` if it is not known.
+        pid: Option<u32>,
     },
     /// A file is damaged. Nothing was changed.
     Corrupt {
@@ -79,7 +79,7 @@ pub enum OpenProblem {
 impl fmt::Display for OpenProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InUse { pid } => write!(f, "process {pid} uses it"),
+            Self::InUse { pid } => write!(f, "{} uses it", user(*pid)),
             Self::Corrupt { file, offset, what } => {
                 write!(f, "{file} is damaged at byte {offset}: {what}")
             }
@@ -91,6 +91,11 @@ impl fmt::Display for OpenProblem {
             Self::Io { what, error } => write!(f, "{what}: {error}"),
         }
     }
+}
+
+/// The process that uses a folder, for people.
+pub(crate) fn user(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
 impl OpenProblem {

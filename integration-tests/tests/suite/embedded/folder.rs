@@ -39,7 +39,7 @@ async fn a_folder_is_private_holds_everything_and_belongs_to_one_server() {
     }
     match EmbeddedServer::builder().with_directory(&folder).start().await.unwrap_err() {
         StartError::Data(error) => match error.problem() {
-            OpenProblem::InUse { pid } => assert_eq!(*pid, std::process::id().to_string()),
+            OpenProblem::InUse { pid } => assert_eq!(*pid, Some(std::process::id())),
             other => panic!("{other:?}"),
         },
         other => panic!("{other:?}"),
