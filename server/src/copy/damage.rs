@@ -28,6 +28,9 @@ use pravega_sdk_server_core::{
 use super::missing::Missing;
 use crate::log::{Disk, read_around};
 
+/// What the names of checkpoints begin with.
+const CHECKPOINT: &str = "checkpoint";
+
 /// What was read of a damaged folder.
 pub(super) struct Damaged<'a> {
     disk: &'a dyn Disk,
@@ -40,6 +43,8 @@ pub(super) struct Damaged<'a> {
     /// The files that the checkpoint, or the log after it, needs.
     needed: BTreeMap<FileNumber, Option<KnownFile>>,
     dropped: BTreeSet<FileNumber>,
+    /// Log files of which nothing was read, and why they should have something.
+    unread: BTreeMap<FileNumber, String>,
     /// The first log file whose changes are read.
     first: FileNumber,
     /// The end of the log file that was read last.
@@ -62,17 +67,25 @@ impl<'a> Damaged<'a> {
             missing: Vec::new(),
             needed: BTreeMap::new(),
             dropped: BTreeSet::new(),
+            unread: BTreeMap::new(),
             first: FileNumber::FIRST,
             end: None,
             last: SegmentNumber::default(),
         };
         damaged.identify();
         let position = damaged.read_checkpoints();
-        let first = position.map_or(FileNumber::FIRST, |position| position.place.file);
-        damaged.first = first;
         let (moved, logs): (Vec<FileNumber>, Vec<FileNumber>) =
             damaged.numbers().partition(|number| number.is_moved());
         let mark = damaged.mark();
+        let first = match position {
+            Some(position) => position.place.file,
+            // What the log does not have from its beginning on was in a checkpoint.
+            None => {
+                let marked = mark.map(|mark| mark.end.file);
+                logs.first().copied().or(marked).unwrap_or(FileNumber::FIRST)
+            }
+        };
+        damaged.first = first;
         damaged.expect_logs(first, &logs, mark);
         for number in logs {
             damaged.read_log(number, number >= first, mark);
@@ -82,7 +95,7 @@ impl<'a> Damaged<'a> {
             damaged.note_no_checkpoint(&moved);
         }
         moved.into_iter().for_each(|number| damaged.read_moved(number));
-        damaged.note_absent();
+        damaged.note_absent_changes();
         Ok(damaged)
     }
 
@@ -302,7 +315,7 @@ impl<'a> Damaged<'a> {
                 if closed.file >= self.first && end.map(|(file, _)| file) != Some(closed.file) =>
             {
                 let why = format!("it had {} bytes, of which none can be read", closed.len);
-                self.lost_unless_noted(closed.file, why);
+                self.unread.insert(closed.file, why);
             }
             // The first frame is another one: what was before it is damage, and was noted.
             (None, _) if at == HEAD_LEN as u64 => {
@@ -335,10 +348,20 @@ impl<'a> Damaged<'a> {
 
     /// Notes that a checkpoint is missing, if the log alone does not have everything.
     fn note_no_checkpoint(&mut self, moved: &[FileNumber]) {
-        if let Some(file) = moved.iter().find(|file| !self.needed.contains_key(*file)) {
-            let why =
-                format!("there is none, and the log does not say what {} is for", file.name());
-            self.lost("checkpoint", why);
+        if self.first > FileNumber::FIRST {
+            let first = self.first.name();
+            let why = format!(
+                "none can be read, and the log begins with {first}: scopes, streams, tables, \
+                 transactions and events from before it are not in the new folder"
+            );
+            self.lost(CHECKPOINT, why);
+        } else if let Some(file) = moved.iter().find(|file| !self.needed.contains_key(*file)) {
+            let why = format!(
+                "none can be read, and the log does not say what {} is for: its bytes are not in \
+                 the new folder",
+                file.name()
+            );
+            self.lost(CHECKPOINT, why);
         }
     }
 
@@ -361,25 +384,63 @@ impl<'a> Damaged<'a> {
         }
     }
 
-    /// Notes the files that are needed, and do not exist.
-    fn note_absent(&mut self) {
-        // A log file after the checkpoint has changes, also if all of its bytes were given up.
-        let is_excused = |number: &FileNumber| {
-            self.dropped.contains(number) && (number.is_moved() || *number < self.first)
-        };
-        let is_absent =
-            |number: &FileNumber| !self.listing.contains_key(&number.name()) && !is_excused(number);
-        let absent: Vec<FileNumber> = self.needed.keys().copied().filter(is_absent).collect();
-        for number in absent {
+    /// Notes the log files with changes that do not exist.
+    fn note_absent_changes(&mut self) {
+        let (given_up, lost): (Vec<FileNumber>, Vec<FileNumber>) = self
+            .absent()
+            .filter(|number| self.has_changes(number))
+            .partition(|number| self.dropped.contains(number));
+        for (number, why) in std::mem::take(&mut self.unread) {
+            if !given_up.contains(&number) {
+                self.lost_unless_noted(number, why);
+            }
+        }
+        for number in lost {
             self.lost_unless_noted(number, "the file is missing");
         }
+        // The server removed them: a later checkpoint had their changes.
+        let is_checkpoint = |missing: &Missing| match missing {
+            Missing::File { file, .. } => file.starts_with(CHECKPOINT),
+            _ => false,
+        };
+        if let Some(number) = given_up.first()
+            && !self.missing.iter().any(is_checkpoint)
+        {
+            let why =
+                format!("the newest one is missing, which had the changes of {}", number.name());
+            self.lost(CHECKPOINT, why);
+        }
+    }
+
+    /// The files with nothing but bytes of segments that are needed, by what was read, and do not
+    /// exist. Others may have those bytes as well.
+    pub(super) fn absent_bytes(&self) -> Vec<Missing> {
+        let is_needed =
+            |number: &FileNumber| !self.has_changes(number) && !self.dropped.contains(number);
+        let files = self.absent().filter(is_needed).map(FileNumber::name);
+        let files = files.filter(|name| !self.is_noted(name));
+        files.map(|file| Missing::File { file, why: "the file is missing".to_owned() }).collect()
+    }
+
+    fn absent(&self) -> impl Iterator<Item = FileNumber> {
+        let needed = self.needed.keys().copied();
+        needed.filter(|number| !self.listing.contains_key(&number.name()))
+    }
+
+    /// Returns true if changes of a file are read, and not only bytes.
+    fn has_changes(&self, number: &FileNumber) -> bool {
+        !number.is_moved() && *number >= self.first
+    }
+
+    fn is_noted(&self, name: &str) -> bool {
+        let is_it =
+            |missing: &Missing| matches!(missing, Missing::File { file, .. } if file == name);
+        self.missing.iter().any(is_it)
     }
 
     fn lost_unless_noted(&mut self, number: FileNumber, why: impl ToString) {
         let name = number.name();
-        let is_noted =
-            |missing: &Missing| matches!(missing, Missing::File { file, .. } if *file == name);
-        if !self.missing.iter().any(is_noted) {
+        if !self.is_noted(&name) {
             self.lost(&name, why);
         }
     }

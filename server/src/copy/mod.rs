@@ -34,7 +34,7 @@ use std::{
 use tokio::runtime::Handle;
 
 #[cfg(test)]
-pub(crate) use self::{backup::take, error::Side};
+pub(crate) use self::{backup::take, error::Side, salvage::salvage_to};
 #[cfg(test)]
 mod tests;
 pub use self::{

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use pravega_sdk_server_core::{
     Restoring,
     log::{
-        CheckpointBuilder, CheckpointEnd, CheckpointFile, Fetch, FetchStep, FileFill, FileHead,
-        FileKind, FileNumber, HEAD_LEN, Index, KnownFile, KnownRun, Place, Position, Salt,
-        SegmentNumber, Slice,
+        CheckpointBuilder, CheckpointEnd, CheckpointFile, Contents, Fetch, FetchStep, FileFill,
+        FileHead, FileKind, FileNumber, HEAD_LEN, Index, KnownFile, KnownRun, Place, Position,
+        Salt, SegmentNumber, Slice,
     },
     machine::Machine,
     record::{Durability, Sequence},
@@ -32,7 +32,7 @@ use crate::{
     builder::ServerBuilder,
     folder::ReadFolder,
     journal::{OpenError, OpenProblem},
-    log::{Disk, is_of_journal, joined},
+    log::{Disk, foreign, is_of_journal, joined},
 };
 
 /// The length after which a file ends.
@@ -97,20 +97,31 @@ pub(crate) fn salvage_to(files: &dyn Disk, to: &dyn Disk) -> Result<Salvaged, Si
     let listing = files.list().map_err(failed())?;
     let names = || listing.iter().map(|(name, _, _)| &**name);
     if is_of_journal(names()) || !names().any(|name| FileNumber::of_name(name).is_some()) {
+        let listing = listing.iter().map(|(name, _, len)| (name.clone(), *len)).collect();
+        if let Ok(Contents::Others { name }) = Contents::of(&listing) {
+            return Err(Side::Source(foreign(name)));
+        }
         let (file, what) = ("log-00000001".to_owned(), "the folder has no log".to_owned());
         return Err(Side::Source(OpenProblem::Missing { file, what }));
     }
     let machine = ServerBuilder::default().machine(Durability::Logged);
     let damaged = Damaged::read(files, Restoring::new(machine)).map_err(failed())?;
+    let absent = damaged.absent_bytes();
     let Damaged { restoring, index, mut missing, last, .. } = damaged;
     let (machine, failures) = restoring.finish_salvaged(last);
     let entry = |why: String| Missing::Entry { why };
     missing.extend(failures.into_iter().map(|failure| entry(failure.to_string())));
     let stored = machine.store.stored();
     let readable = readable(&index);
+    let mut holes = Vec::new();
     for segment in &stored {
-        note_holes(segment, &readable, &mut missing);
+        note_holes(segment, &readable, &mut holes);
     }
+    // Without a hole, all that was in them is elsewhere, or not needed any longer.
+    if !holes.is_empty() {
+        missing.extend(absent);
+    }
+    missing.append(&mut holes);
     let wanted = ranges(stored.iter().flat_map(|segment| segment.parts.iter().cloned()));
     if !missing.is_empty() {
         note_nameless(&readable, &wanted, &mut missing);

@@ -47,7 +47,8 @@ pub(crate) use self::{
     files::Files,
     kept::Pins,
     open::{
-        Configure, OpenedLog, Replay, Survey, foreign, list, of_problem, open, read_back, survey,
+        Configure, OpenedLog, Replay, Survey, cannot_read, foreign, list, of_problem, open,
+        read_back, survey,
     },
     owner::{Changes, Epoch, Keys, Owner, ReadFailure, SegmentRange},
     readers::{Job, Then},

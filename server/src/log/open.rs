@@ -4,7 +4,7 @@
 //! not needed is removed, and what was read is made durable: it may have been in the memory of the
 //! system only.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 
 use pravega_sdk_server_core::{
     log::{
@@ -127,11 +127,15 @@ pub(crate) fn survey(
     replay: &mut dyn Replay,
 ) -> Result<Survey, OpenProblem> {
     let listing = list(disk)?;
-    let Contents::Log { files, checkpoints, runs, leftovers, .. } =
-        Contents::of(&listing).map_err(of_problem)?
-    else {
-        let (file, what) = (FOLDER_NAME.to_owned(), What::Missing);
-        return Err(of_problem(Problem { file, at: 0, what }));
+    let (files, checkpoints, runs, leftovers) = match Contents::of(&listing).map_err(of_problem)? {
+        Contents::Log { files, checkpoints, runs, leftovers, .. } => {
+            (files, checkpoints, runs, leftovers)
+        }
+        Contents::Others { name } => return Err(foreign(name)),
+        Contents::Nothing { .. } => {
+            let (file, what) = (FOLDER_NAME.to_owned(), What::Missing);
+            return Err(of_problem(Problem { file, at: 0, what }));
+        }
     };
     let mut reading = Reading::new(disk, &listing, leftovers, space);
     let (chain, _) = CheckpointFile::chain(checkpoints.clone()).map_err(of_problem)?;
@@ -383,7 +387,7 @@ impl<'a> Reading<'a> {
     }
 
     fn bytes(&self, name: &str, at: u64, len: u64) -> Result<bytes::Bytes, OpenProblem> {
-        self.disk.read_at(name, at, len).map_err(OpenProblem::io(format!("cannot read {name}")))
+        self.disk.read_at(name, at, len).map_err(|error| cannot_read(name, error))
     }
 
     /// Brings the folder to where the log goes on.
@@ -440,11 +444,31 @@ fn shortened(file: String, at: u64) -> OpenProblem {
     of_problem(Problem { file, at, what: What::Shortened })
 }
 
+/// The problem of a file that cannot be read.
+pub(crate) fn cannot_read(name: &str, error: io::Error) -> OpenProblem {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            of_problem(Problem { file: name.to_owned(), at: 0, what: What::Missing })
+        }
+        _ => OpenProblem::io(format!("cannot read {name}"))(error),
+    }
+}
+
 /// The problem of a folder, as callers know it.
 pub(crate) fn of_problem(problem: Problem) -> OpenProblem {
     let Problem { file, at: offset, what } = problem;
     match what {
         What::Version(found) => OpenProblem::Version { file, found, max: 1 },
+        What::Missing if RunFile::of_name(&file).is_some() => {
+            let what = "it is an index, without which a start does not find the events in the \
+                        log files. No event is lost with it: a salvage of the folder makes it \
+                        again";
+            OpenProblem::Missing { file, what: what.to_owned() }
+        }
+        What::Missing => {
+            let what = "the other files cannot be used without it, or only in part";
+            OpenProblem::Missing { file, what: what.to_owned() }
+        }
         What::NotNext | What::OtherFolder(_) | What::OtherKind | What::OtherNumber(_) => {
             OpenProblem::Foreign { file, what: what.to_string() }
         }

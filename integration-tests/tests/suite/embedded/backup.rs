@@ -195,7 +195,9 @@ async fn what_is_no_empty_folder_is_refused_by_name_and_stays_as_it_is() {
         std::fs::write(to.join(name), [7; 100]).unwrap();
         match backup(&folder, &to).await.unwrap_err() {
             CopyError::Target(error) => match error.problem() {
-                OpenProblem::Foreign { file, .. } | OpenProblem::Corrupt { file, .. } => {
+                OpenProblem::Foreign { file, .. }
+                | OpenProblem::Corrupt { file, .. }
+                | OpenProblem::Missing { file, .. } => {
                     assert!([name, "folder"].contains(&&**file), "{file}");
                 }
                 other => panic!("{other:?}"),

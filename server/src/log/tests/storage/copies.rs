@@ -6,7 +6,7 @@ use pravega_sdk_server_core::log::Contents;
 
 use super::*;
 use crate::{
-    copy::{Side, Snapshots, take},
+    copy::{Missing, Side, Snapshots, salvage_to, take},
     log::{Failing, Faulty},
 };
 
@@ -177,6 +177,52 @@ fn a_crash_at_any_call_leaves_nothing_that_is_taken_for_a_copy() {
 
 fn problem_of(disk: &dyn Disk) -> OpenProblem {
     open(disk, short(), &mut Restored::default()).unwrap_err()
+}
+
+/// The files that a salvage of a folder says are missing.
+fn missing_files(folder: &Path) -> Vec<String> {
+    let to = tempfile::tempdir().unwrap();
+    let salvaged = salvage_to(&files(folder), &files(to.path())).unwrap();
+    // The records are those of a model, of which no state is made.
+    let file = |missing| match missing {
+        Missing::File { file, why } => Some(format!("{file}: {why}")),
+        _ => None,
+    };
+    salvaged.missing.into_iter().filter_map(file).collect()
+}
+
+#[test]
+fn a_salvage_names_a_lost_checkpoint_and_no_file_that_was_given_up_or_is_only_an_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(files(folder.path()));
+    let run = Life::begin(Arc::clone(&disk), &BTreeMap::new(), 0);
+    let mut random = fastrand::Rng::with_seed(11);
+    until("the first file was given up", || {
+        grow(&disk, &run, &mut random);
+        !names(&*disk).contains(&"log-00000001".to_owned())
+    });
+    run.end();
+    let names = names(&*disk);
+    drop(disk);
+    assert_eq!(missing_files(folder.path()), [""; 0]);
+    let remove = |kind: &str| {
+        for name in names.iter().filter(|name| name.starts_with(kind)) {
+            std::fs::remove_file(folder.path().join(name)).unwrap();
+        }
+    };
+    remove("index-");
+    assert_eq!(missing_files(folder.path()), [""; 0], "each index is made again");
+    match problem_of(&files(folder.path())) {
+        OpenProblem::Missing { file, what } => {
+            assert!(file.starts_with("index-") && what.contains("salvage"), "{file}: {what}");
+        }
+        other => panic!("{other:?}"),
+    }
+    remove("checkpoint-");
+    let missing = missing_files(folder.path());
+    let first = names.iter().find(|name| name.starts_with("log-")).unwrap();
+    let why = format!("checkpoint: none can be read, and the log begins with {first}:");
+    assert!(missing.len() == 1 && missing[0].starts_with(&why), "{missing:?}");
 }
 
 #[test]
