@@ -25,7 +25,7 @@ use super::{
 use crate::{
     folder::{FolderError, ReadFolder},
     journal::{OpenError, OpenProblem},
-    log::{Disk, Replay, Survey, is_of_journal, of_problem, survey},
+    log::{Disk, Replay, Survey, cannot_read, is_of_journal, of_problem, survey},
 };
 
 /// A complete backup.
@@ -47,7 +47,8 @@ pub struct Backup {
 /// The new folder has the state as of one moment after the call: what was acknowledged before the
 /// call is in it, and no change in part. It is complete, and has an identity of its own: a server
 /// can be started on it at once. The server writes and acknowledges meanwhile; it removes files
-/// only after they were copied. Every byte is checked, and damage is named.
+/// only after they were copied. Every byte is checked, and damage is named. A file that another
+/// program has removed or replaced is read by the server, as long as it has it open.
 ///
 /// The new folder must be empty, or not exist. A failure leaves it empty; one that was left by
 /// a crash is refused as unfinished.
@@ -126,13 +127,13 @@ fn copy_file(
     from: FolderId,
 ) -> Result<(), Side> {
     let name = file.name();
-    let failed = || Side::source(format!("cannot read {name}"));
     let mut copy = FileCopy::new(file, from, target.id());
     let damaged = |problem| Side::Source(of_problem(problem));
     loop {
         match copy.poll().map_err(damaged)? {
             CopyStep::Read { at, len } => {
-                let read = files.read_at(&name, at, len).map_err(failed())?;
+                let read = files.read_at(&name, at, len);
+                let read = read.map_err(|error| Side::Source(cannot_read(&name, error)))?;
                 copy.handle_read(read).map_err(damaged)?;
             }
             CopyStep::Write { at, bytes } => target.write(&name, at, &bytes)?,
@@ -140,7 +141,7 @@ fn copy_file(
         }
     }
     target.sync(&name)?;
-    files.release(&name).map_err(failed())
+    files.release(&name).map_err(Side::source(format!("cannot read {name}")))
 }
 
 /// Finds out what a start would read of a folder, and reads its checkpoints and the log after them.

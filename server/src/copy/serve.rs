@@ -1,4 +1,6 @@
-//! The server's side of a backup: it tells its files, and keeps them while they are copied.
+//! The server's side of a backup: it tells its files, and keeps them while they are copied. It
+//! reads what the client cannot: a file that another program has removed or replaced, and that is
+//! open.
 
 use std::{
     collections::BTreeSet,
@@ -8,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use pravega_sdk_server_core::log::{FOLDER_LEN, FOLDER_NAME, LogMoment, Snapshot, read_identity};
+use bytes::Bytes;
+use pravega_sdk_server_core::log::{
+    FOLDER_LEN, FOLDER_NAME, LogMoment, Loss, Snapshot, read_identity,
+};
+use serde::Serialize;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
@@ -18,7 +24,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::offer::{Answer, MOST_NAMED, Offer};
+use super::offer::{Answer, Line, MOST_NAMED, MOST_READ, Offer, ReadAnswer};
 use crate::{
     folder::Kind,
     locks::lock,
@@ -47,7 +53,7 @@ impl Snapshots {
     pub(crate) fn take(&self) -> io::Result<(Snapshot, Pins)> {
         // Locked until the end: after the end of the server no thread has its folder.
         let disk = lock(&self.disk);
-        let disk = disk.as_ref().ok_or_else(|| io::Error::other("the server ends"))?;
+        let disk = disk.as_ref().ok_or_else(ends)?;
         let identity = disk.read_at(FOLDER_NAME, 0, FOLDER_LEN as u64 + 1)?;
         let folder = read_identity(&identity).map_err(io::Error::other)?;
         let kept = self.log.kept();
@@ -64,6 +70,24 @@ impl Snapshots {
         let names: BTreeSet<String> = snapshot.files.keys().cloned().collect();
         Ok((snapshot, kept.pin(names)))
     }
+
+    /// The names of files that another program has removed or replaced.
+    fn lost(&self) -> io::Result<BTreeSet<String>> {
+        let disk = lock(&self.disk);
+        let lost = disk.as_ref().ok_or_else(ends)?.lost().files.into_iter();
+        // What was cut off is in no file.
+        let lost = lost.filter(|lost| !matches!(lost.loss, Loss::Shortened { .. }));
+        Ok(lost.map(|lost| lost.name).collect())
+    }
+
+    fn read(&self, name: &str, at: u64, len: u64) -> io::Result<Bytes> {
+        let disk = lock(&self.disk);
+        disk.as_ref().ok_or_else(ends)?.read_at(name, at, len)
+    }
+}
+
+fn ends() -> io::Error {
+    io::Error::other("the server ends")
 }
 
 /// Answers on the socket of a folder until the server stops.
@@ -100,22 +124,66 @@ pub(crate) async fn serve(listener: StdListener, snapshots: Snapshots, stop: Can
 
 /// Tells a client the files, and keeps them until it ends.
 async fn answer(mut socket: UnixStream, snapshots: Snapshots, _seat: OwnedSemaphorePermit) {
-    let taken = tokio::task::spawn_blocking(move || snapshots.take());
-    let (answer, pins) = match taken.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
-        Ok((snapshot, pins)) => (Answer::Offer(Offer::new(&snapshot)), Some(pins)),
+    let to_take = snapshots.clone();
+    let taken = in_thread(move || {
+        let (snapshot, pins) = to_take.take()?;
+        Ok((Offer::new(&snapshot, to_take.lost()?), pins))
+    });
+    let (answer, pins) = match taken.await {
+        Ok((offer, pins)) => (Answer::Offer(offer), Some(pins)),
         Err(error) => (Answer::Failure(error.to_string()), None),
     };
     let told = timeout(OFFERED, socket.write_all(&line(&answer))).await;
     let (Ok(Ok(())), Some(mut pins)) = (told, pins) else { return };
     let mut reader = BufReader::new(socket);
     loop {
-        match timeout(SILENT, name(&mut reader)).await {
-            Ok(Some(name)) => pins.release(&name),
+        let text = match timeout(SILENT, name(&mut reader)).await {
+            Ok(Some(text)) => text,
             Ok(None) => return,
             Err(_) => {
                 tracing::warn!("a backup is silent: its files are not kept any longer");
                 return;
             }
+        };
+        match Line::parse(&text) {
+            Line::Release(name) => pins.release(name),
+            Line::Read { name, at, len } => {
+                let read = if pins.has(name) {
+                    read(&snapshots, name, at, len).await
+                } else {
+                    Err(io::Error::other("the file is not kept"))
+                };
+                let told = timeout(OFFERED, tell(reader.get_mut(), read)).await;
+                let Ok(Ok(())) = told else { return };
+            }
+        }
+    }
+}
+
+async fn in_thread<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+async fn read(snapshots: &Snapshots, name: &str, at: u64, len: u64) -> io::Result<Bytes> {
+    let (snapshots, name) = (snapshots.clone(), name.to_owned());
+    in_thread(move || snapshots.read(&name, at, len.min(MOST_READ))).await
+}
+
+/// Tells a client the bytes of a file.
+async fn tell(socket: &mut UnixStream, read: io::Result<Bytes>) -> io::Result<()> {
+    match read {
+        Ok(bytes) => {
+            socket.write_all(&line(&ReadAnswer::Bytes(bytes.len() as u64))).await?;
+            socket.write_all(&bytes).await
+        }
+        Err(error) => {
+            let failure = match error.kind() {
+                io::ErrorKind::NotFound => ReadAnswer::Missing,
+                _ => ReadAnswer::Failure(error.to_string()),
+            };
+            socket.write_all(&line(&failure)).await
         }
     }
 }
@@ -128,7 +196,7 @@ async fn name(reader: &mut BufReader<UnixStream>) -> Option<String> {
     String::from_utf8(line).ok()
 }
 
-fn line(answer: &Answer) -> Vec<u8> {
+fn line(answer: &impl Serialize) -> Vec<u8> {
     // Of texts and numbers only, so that encoding cannot fail.
     let mut line = serde_json::to_vec(answer).unwrap_or_default();
     line.push(b'\n');

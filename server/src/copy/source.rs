@@ -73,7 +73,19 @@ impl Disk for Source {
             let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(frozen.mark.len());
             return Ok(frozen.mark.slice(place(at).min(place(end))..place(end)));
         }
-        self.folder.read_at(name, at, end.saturating_sub(at))
+        let len = end.saturating_sub(at);
+        if self.progress.is_lost(name)
+            && let Some(read) = self.progress.read(name, at, len)
+        {
+            return read;
+        }
+        match self.folder.read_at(name, at, len) {
+            // It was removed after the server had told its files.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.progress.read(name, at, len).unwrap_or(Err(error))
+            }
+            read => read,
+        }
     }
 
     fn create(&self, _: &str, _: &[u8]) -> io::Result<()> {

@@ -81,6 +81,11 @@ pub(crate) struct Pins {
 }
 
 impl Pins {
+    /// Returns true if a file is kept.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
     /// Releases a file.
     pub(crate) fn release(&mut self, name: &str) {
         if self.names.remove(name) {
