@@ -2,7 +2,7 @@
 
 use std::{fmt, os::unix::net::UnixListener, sync::Arc, time::Duration};
 
-use pravega_sdk_server_core::{ids::StoreIndex, store::MemoryLimit};
+use pravega_sdk_server_core::ids::StoreIndex;
 use tokio::{
     net::TcpListener,
     runtime::Handle,
@@ -15,7 +15,7 @@ use crate::{
     clock::ClockError,
     connection, controller, copy,
     faults::Faults,
-    fullness::{Fullness, Shortage},
+    fullness::{MemoryFill, Shortage},
     guard::Calls,
     log::LogHandle,
     ports::{Port, Seat},
@@ -271,33 +271,15 @@ impl EmbeddedServer {
         let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
         let account = self.state.turns.common_account();
         let keeping = async move {
-            let (mut memory, mut disk) = (Fullness::of_memory(), Fullness::of_disk());
             let mut shortage = Shortage::default();
             while tokio::time::timeout(TICK, stop.cancelled()).await.is_err() {
-                let ((held, MemoryLimit(limit)), _) = state.run(|machine, at| {
+                let (memory, _) = state.run(|machine, at| {
                     machine.tick(at);
-                    (machine.held(), machine.memory_limit)
+                    MemoryFill::of(machine)
                 });
-                if memory.is_news(held, limit) {
-                    tracing::warn!(
-                        held,
-                        limit,
-                        "the memory is nearly full: what needs more than the limit is refused; \
-                         truncate or delete streams, or start with a higher limit"
-                    );
-                }
-                if let Some((used, limit, usable)) = state.log.as_ref().and_then(LogHandle::used)
-                    && disk.is_news(used, usable)
-                {
-                    tracing::warn!(
-                        used,
-                        usable,
-                        limit,
-                        "the folder is nearly full: what takes space is refused once the usable \
-                         part of the limit is used; truncate or delete streams, or give it \
-                         more space"
-                    );
-                }
+                state.warnings.note_memory(memory);
+                // It fills without a request, too.
+                state.note_folder();
                 let is_short = state.log.as_ref().is_some_and(LogHandle::is_short);
                 if shortage.is_news(is_short, Instant::now()) {
                     tracing::warn!(

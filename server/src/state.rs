@@ -36,6 +36,7 @@ use crate::{
     durable_waits::DurableWaits,
     eviction::Eviction,
     fault_state::FaultState,
+    fullness::{MemoryFill, Warnings},
     identity::{Caller, Identity, Refused},
     limits::QUEUED_BYTES,
     locks::lock,
@@ -70,6 +71,8 @@ pub(crate) struct ServerState {
     logged: Mutex<HashSet<String>>,
     pub(crate) clock: Clock,
     pub(crate) faults: FaultState,
+    /// What the operator was warned of.
+    pub(crate) warnings: Warnings,
     /// The accounts; not set on a server without any.
     identity: OnceLock<Arc<Identity>>,
     /// The account of the work of checking passwords.
@@ -106,6 +109,7 @@ impl ServerState {
             logged: Mutex::default(),
             clock,
             faults: FaultState::default(),
+            warnings: Warnings::default(),
             identity: OnceLock::new(),
             checks: turns.account(),
             budget: Budget::default(),
@@ -156,7 +160,7 @@ impl ServerState {
     /// drivers; returns the batch that a reply to the work waits for.
     pub(crate) fn run<T>(&self, work: impl FnOnce(&mut Machine, Moment) -> T) -> (T, Sequence) {
         let at = self.moment();
-        let (done, woken, fetches, discarded, after) = self.machine.with(|machine| {
+        let (done, woken, fetches, discarded, memory, after) = self.machine.with(|machine| {
             if let Some(log) = &self.log {
                 note_log(machine, log);
             }
@@ -169,12 +173,25 @@ impl ServerState {
                 self.eviction.make_room(machine, || self.durable.borrow().to());
             }
             let discarded = machine.store.take_discarded();
-            (done, woken, fetches, discarded, machine.journal.latest())
+            let memory = MemoryFill::of(machine);
+            (done, woken, fetches, discarded, memory, machine.journal.latest())
         });
         discard(discarded);
+        match &self.log {
+            Some(_) => self.note_folder(),
+            // With a log, more is held for a moment than what cannot be given back.
+            None => _ = self.warnings.note_memory(memory),
+        }
         self.send_woken(woken);
         self.fetch(fetches);
         (done, after)
+    }
+
+    /// Warns the operator if the folder is nearly full.
+    pub(crate) fn note_folder(&self) {
+        if let Some(fill) = self.log.as_ref().and_then(LogHandle::fill) {
+            self.warnings.note_folder(fill);
+        }
     }
 
     /// Hands the records of the machine to the log, under its lock, so that the log has the batches

@@ -154,6 +154,17 @@ enum Listener {
     Waits,
 }
 
+/// How full a folder is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FolderFill {
+    /// The bytes of all files, and those that are queued for them.
+    pub(crate) used: u64,
+    /// The part of the limit that is not for freeing space, in bytes.
+    pub(crate) usable: u64,
+    /// The most bytes that all files may have.
+    pub(crate) limit: u64,
+}
+
 /// The files of a log, for all its threads.
 #[derive(Debug)]
 pub(crate) struct Kept {
@@ -213,12 +224,11 @@ impl Kept {
         if needed > limit { Err(Full { used, limit }) } else { Ok(()) }
     }
 
-    /// The bytes of all files, their limit if there is one, and the part of it that is not for
-    /// freeing space.
-    pub(super) fn used(&self) -> Option<(u64, u64, u64)> {
-        let SpaceSettings { limit, reserve } = self.space;
-        let limit = limit?;
-        Some((self.used.load(Ordering::Relaxed), limit, limit.saturating_sub(reserve)))
+    /// How full the folder is, with what is queued for the disk; `None` if it has no limit.
+    pub(super) fn fill(&self, queued: u64) -> Option<FolderFill> {
+        let SpaceSettings { limit: Some(limit), reserve } = self.space else { return None };
+        let used = self.used.load(Ordering::Relaxed).saturating_add(queued);
+        Some(FolderFill { used, usable: limit.saturating_sub(reserve), limit })
     }
 
     /// Notes what the files take besides those with bytes of segments, by the length of all.

@@ -45,7 +45,7 @@ pub(crate) use self::{
     convert::{check_journal, convert, finish as finish_conversion, is_of_journal},
     disk::{Disk, carry_out_step, read_around},
     files::Files,
-    kept::Pins,
+    kept::{FolderFill, Pins},
     open::{
         Configure, OpenedLog, Replay, Survey, cannot_read, foreign, list, of_problem, open,
         read_back, survey,

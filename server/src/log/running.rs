@@ -13,7 +13,7 @@ use super::{
     disk::Disk,
     inbox::Inbox,
     keeping::Keeping,
-    kept::Kept,
+    kept::{FolderFill, Kept},
     open::OpenedLog,
     owner::Owner,
     readers::{Job, ReadQueue, Readers},
@@ -88,10 +88,9 @@ impl LogHandle {
         checked.err().map(|full| full.to_string())
     }
 
-    /// The bytes of all files, their limit if there is one, and the part of it that is not for
-    /// freeing space.
-    pub(crate) fn used(&self) -> Option<(u64, u64, u64)> {
-        self.kept.used()
+    /// How full the folder is, with what is queued for it; `None` if it has no limit.
+    pub(crate) fn fill(&self) -> Option<FolderFill> {
+        self.kept.fill(self.inbox.queued())
     }
 
     /// Memory of the spans that are known for the next reads, in bytes.

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use bytes::Bytes;
 use pravega_sdk_server_core::{
     ids::Moment,
-    log::Coverage,
+    log::{Coverage, Keeper, SpaceSettings},
     store::{Info, Look, Refusal},
 };
 use pravega_sdk_types::Offset;
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::{
     durable::NotDurable,
+    fullness::MemoryFill,
     log::{Failing, Faulty, Slow},
 };
 
@@ -424,4 +425,34 @@ async fn the_folder_is_free_after_the_end_also_while_it_is_read_back_after_a_ref
     drop(disk);
     let machine = reading.await.unwrap();
     assert!(machine.store.info("one").is_ok());
+}
+
+#[tokio::test]
+async fn the_operator_is_warned_of_what_a_request_fills_before_the_next_one_is_refused() {
+    let disk = || watch::Sender::new(Durable::To(Sequence::default()));
+    let fill = |state: &ServerState, is_nearly_full: &dyn Fn() -> bool| {
+        state.run(|machine, at| machine.call(at).1.create(&"a".into(), Vec::new()).unwrap());
+        let last = (0..1000).find(|_| {
+            let data = vec![7; 100_000].into();
+            let append = |machine: &mut Machine, at| {
+                machine.call(at).1.append_internal(&"a".into(), data, Vec::new()).unwrap();
+            };
+            state.run(append);
+            is_nearly_full()
+        });
+        assert!(last.is_some());
+    };
+    let space = SpaceSettings { limit: Some(4 << 20), reserve: 1 << 20 };
+    let log = LogHandle::new(Keeper::new(space), space, u64::MAX);
+    let machine = ServerBuilder::default().machine(Durability::Logged);
+    let state = ServerState::new(machine, Clock::standing(), disk(), Some(log.clone()));
+    fill(&state, &|| log.why_full().is_some());
+    assert!(!state.warnings.note_folder(log.fill().unwrap()), "it was told before");
+    let builder = ServerBuilder::default().with_memory_limit(16 << 20);
+    let machine = builder.machine(Durability::InMemory);
+    let state = ServerState::new(machine, Clock::standing(), disk(), None);
+    let memory = || state.with_machine(|machine| MemoryFill::of(machine));
+    let held = || state.with_machine(|machine| machine.held());
+    fill(&state, &|| held() > 15 << 20);
+    assert!(!state.warnings.note_memory(memory()), "it was told before");
 }
