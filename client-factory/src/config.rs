@@ -276,9 +276,24 @@ impl ClientConfig {
         &self.credentials.value
     }
 
+    /// Returns true if connections to controllers use TLS.
+    #[must_use]
+    pub fn is_tls_to_controller(&self) -> bool {
+        self.tls_to_controller.value.is_on(self.uri.value.scheme())
+    }
+
+    /// Returns the TLS settings of connections to controllers, also if those do not use TLS: for
+    /// other services of the same servers.
+    ///
+    /// # Errors
+    ///
+    /// [`FactoryError`] if the trust store, or the client's certificate, cannot be used.
+    pub fn controller_tls(&self) -> Result<TlsConfig, FactoryError> {
+        self.checked(self.controller_tls.as_ref())
+    }
+
     pub(crate) fn controller_config(&self) -> Result<ControllerConfig, FactoryError> {
-        let is_tls = self.tls_to_controller.value.is_on(self.uri.value.scheme());
-        let tls = if is_tls { Some(self.checked(self.controller_tls.as_ref())?) } else { None };
+        let tls = if self.is_tls_to_controller() { Some(self.controller_tls()?) } else { None };
         let retry = RetryPolicy::new(
             self.retry_initial_delay.value,
             RETRY_MULTIPLIER,

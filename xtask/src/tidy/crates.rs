@@ -72,6 +72,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "types",
             "secret-file",
+            "http",
             "wire-protocol",
             "controller-client",
             "connection-pool",

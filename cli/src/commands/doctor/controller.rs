@@ -78,20 +78,13 @@ fn is_of_controller(error: &ControllerError) -> bool {
 
 /// Records what vouches for the controller, if it speaks TLS.
 fn trusted(client: &ClientFactory, checks: &mut Checks) {
-    let settings = client.config().settings();
-    let value = |name: &str| {
-        let setting = settings.iter().find(|setting| setting.name == name);
-        setting.map(|setting| setting.value.clone()).unwrap_or_default()
-    };
-    let has_tls = match &*value("tls_to_controller") {
-        "on" => true,
-        "off" => false,
-        _ => client.config().uri().scheme().is_tls(),
-    };
-    if has_tls {
-        let trust = value("trust_store");
-        checks.record("tls", Finding::Good(format!("trusted (trust store: {trust})")));
+    if !client.config().is_tls_to_controller() {
+        return;
     }
+    let settings = client.config().settings();
+    let trust = settings.iter().find(|setting| setting.name == "trust_store");
+    let trust = trust.map(|setting| &*setting.value).unwrap_or_default();
+    checks.record("tls", Finding::Good(format!("trusted (trust store: {trust})")));
 }
 
 pub(super) async fn discovery(client: &ClientFactory, checks: &mut Checks) {

@@ -1,12 +1,14 @@
 //! `pravega doctor`: checks whether the cluster can be used from here, and suggests fixes.
 //!
-//! Every check depends on the ones before it: resolve, connect, TLS, call, authentication, segment
-//! store, handshake, version, clock. Checks that depend on a failed one are left out.
+//! Every check depends on the ones before it: resolve, connect, TLS, call, authentication, health,
+//! segment store, handshake, version, clock. Checks that depend on a failed one are left out, but
+//! not those after the health.
 
 mod advice;
 mod checks;
 mod clock;
 mod controller;
+mod health;
 mod network;
 mod segment_store;
 
@@ -37,6 +39,10 @@ pub(crate) struct Arguments {
     /// Create and delete a segment to compare clocks, if no token tells the server's time
     #[arg(long)]
     probe: bool,
+    /// Address of the REST service of the server, such as http://localhost:9091, which is asked
+    /// for its health [default: that of `pravega dev`, the port after the controller's]
+    #[arg(long, value_name = "URL")]
+    rest: Option<String>,
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<()> {
@@ -107,7 +113,10 @@ async fn check(arguments: &Arguments, config: ClientConfig, checks: &mut Checks)
             return;
         }
     };
-    if !controller::call(&client, checks).await {
+    let is_answered = controller::call(&client, checks).await;
+    // Also if it refuses calls: a server whose log has failed does.
+    health::ask(arguments.rest.as_deref(), client.config(), checks).await;
+    if !is_answered {
         return;
     }
     controller::discovery(&client, checks).await;
