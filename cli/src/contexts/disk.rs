@@ -128,11 +128,21 @@ impl ContextsFile {
         name.push(".lock");
         // A pipe that another user has put there is not waited for if it is opened for both.
         let mut options = fs::OpenOptions::new();
-        let file = private(options.read(true).write(true).create(true).truncate(false))
-            .open(&name)
-            .map_err(|error| self.unwritable(&error))?;
+        options.read(true).write(true).create(true).truncate(false);
+        let file = through_no_link(private(&mut options)).open(&name);
+        let unlockable = |reason: &dyn std::fmt::Display| {
+            let text = format!("{} cannot be locked: {reason}", Path::new(&name).display());
+            Failure::other(text).with_hint(format!(
+                "the lock is for changes of {}; if it is no file of pravega, remove it",
+                path.display()
+            ))
+        };
+        let file = file.map_err(|error| match fs::symlink_metadata(&name) {
+            Ok(found) if found.is_symlink() => unlockable(&"it is a symbolic link"),
+            _ => unlockable(&error),
+        })?;
         if file.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-            return Err(self.unwritable(&format_args!("{} is not a file", name.display())));
+            return Err(unlockable(&"it is not a file"));
         }
         let deadline = Instant::now() + LOCKING;
         loop {
@@ -177,6 +187,16 @@ fn private(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
 }
+
+/// What a link leads to is not opened: another user may have put it there.
+fn through_no_link(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, NO_LINK);
+    options
+}
+
+#[cfg(unix)]
+const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 
 /// Replaces a file as a whole: readers see the old one or the new one, also after a crash.
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
@@ -301,6 +321,24 @@ mod tests {
         fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).unwrap();
         add(&file, "two").await.unwrap();
         assert_eq!(mode(file.path()), 0o600);
+    }
+
+    #[tokio::test]
+    async fn what_a_link_in_place_of_the_lock_leads_to_is_not_touched_and_the_lock_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = file(folder.path().join("config.toml"));
+        let lock = folder.path().join("config.toml.lock");
+        let (named, outside) = (lock.display(), folder.path().join("outside"));
+        symlink(&outside, &lock).unwrap();
+        let refused = add(&file, "one").await.unwrap_err().to_string();
+        assert_eq!(refused, format!("{named} cannot be locked: it is a symbolic link"));
+        assert!(!outside.exists() && !file.path().exists());
+        fs::remove_file(&lock).unwrap();
+        fs::create_dir(&lock).unwrap();
+        let refused = add(&file, "one").await.unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("{named} cannot be locked: ")), "{refused}");
+        fs::remove_dir(&lock).unwrap();
+        add(&file, "one").await.unwrap();
     }
 
     #[tokio::test]
@@ -440,7 +478,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         make_pipe(&folder.path().join("config.toml.lock"));
         let error = add(&file(folder.path().join("config.toml")), "one").await.unwrap_err();
-        assert!(error.to_string().contains("config.toml.lock is not a file"), "{error}");
+        assert!(
+            error.to_string().contains("config.toml.lock cannot be locked: it is not a file"),
+            "{error}"
+        );
         assert_eq!(names(folder.path()), ["config.toml.lock"]);
     }
 
