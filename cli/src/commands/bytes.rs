@@ -6,13 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use clap::Subcommand;
 use futures_util::FutureExt as _;
 use indicatif::ProgressBar;
 use pravega_sdk::{
     ByteWriter, ClientFactory, WriteError,
-    types::{Offset, ScopedStream},
+    types::{ErrorKind, Offset, ScopedStream},
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    failure::{Failure, Result},
+    failure::{Failure, Result, with_causes},
     limits::{Limits, Reading},
     output::{Format, Output, Record, closed, status},
     parse,
@@ -239,27 +239,91 @@ async fn flush_later(writer: &mut ByteWriter) -> std::result::Result<(), WriteEr
     writer.flush().await
 }
 
-async fn copy(
-    reader: &mut pravega_sdk::ByteReader,
-    mut left: u64,
-    output: &mut Output,
-) -> Result<()> {
+/// What of a range of bytes is not printed yet.
+#[derive(Debug)]
+struct Rest {
+    /// The bytes that follow.
+    left: u64,
+    /// The bytes that were truncated before they were read.
+    missing: u64,
+}
+
+impl Rest {
+    /// Takes bytes, and cuts off those after the range.
+    fn take(&mut self, bytes: &mut Bytes) {
+        bytes.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+        self.left -= bytes.len() as u64;
+    }
+
+    /// Notes that bytes were truncated, up to a new head. The end of the range stays where it is.
+    fn truncated(&mut self, asked: Offset, head: Offset) {
+        let missing = head.0.abs_diff(asked.0).min(self.left);
+        self.left -= missing;
+        self.missing = self.missing.saturating_add(missing);
+    }
+
+    /// The outcome of the command. What it has printed is not whole if bytes are missing.
+    fn outcome(&self) -> Result<()> {
+        if self.missing == 0 {
+            return Ok(());
+        }
+        let missing = self.missing;
+        let text =
+            format!("{missing} bytes are missing: they were truncated before they were read");
+        Err(Failure::of_kind(ErrorKind::Truncated, text))
+    }
+}
+
+async fn copy(reader: &mut pravega_sdk::ByteReader, left: u64, output: &mut Output) -> Result<()> {
     let closed = closed();
     tokio::pin!(closed);
-    while left > 0 {
+    let mut rest = Rest { left, missing: 0 };
+    while rest.left > 0 {
+        let asked = reader.offset();
         let next = tokio::select! {
             biased;
-            next = reader.next_bytes() => next?,
+            next = reader.next_bytes() => next,
             () = &mut closed => break,
         };
+        let next = match next {
+            // The bytes after the truncation follow.
+            Err(error) if error.kind() == ErrorKind::Truncated && asked.0 < reader.offset().0 => {
+                output.status(format_args!("warning: {}", with_causes(&error)));
+                rest.truncated(asked, reader.offset());
+                continue;
+            }
+            next => next?,
+        };
         let Some(mut bytes) = next else { break };
-        bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-        left -= bytes.len() as u64;
+        rest.take(&mut bytes);
         output.raw(&bytes)?;
         if reader.available() == 0 {
             io::stdout().flush().ok();
         }
     }
     io::stdout().flush().ok();
-    Ok(())
+    rest.outcome()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_which_bytes_are_truncated_ends_where_it_did_and_is_not_whole() {
+        let mut rest = Rest { left: 100, missing: 0 };
+        rest.take(&mut Bytes::from_static(&[7; 30]));
+        assert!(rest.outcome().is_ok());
+        rest.truncated(Offset(30), Offset(50));
+        let mut bytes = Bytes::from_static(&[7; 80]);
+        rest.take(&mut bytes);
+        assert_eq!((bytes.len(), rest.left), (50, 0));
+        let failure = rest.outcome().unwrap_err();
+        assert_eq!(failure.kind(), Some(ErrorKind::Truncated));
+        assert!(failure.to_string().starts_with("20 bytes are missing"), "{failure}");
+        // The head is after the range.
+        let mut rest = Rest { left: 10, missing: 0 };
+        rest.truncated(Offset(30), Offset(50));
+        assert_eq!((rest.left, rest.missing), (0, 10));
+    }
 }

@@ -27,8 +27,9 @@ pub(crate) enum Position {
     Unbounded,
 }
 
-const FORMS: &str = "it is none of: head, tail, the text of a stream cut, SEGMENT:OFFSET-LENGTH, \
-                     time:2020-09-13T12:26:40Z";
+/// Why a text is no position.
+pub(super) const FORMS: &str = "it is none of: head, tail, the text of a stream cut, \
+                                SEGMENT:OFFSET-LENGTH, time:2020-09-13T12:26:40Z";
 /// How the text of every stream cut begins: gzip in Base64.
 const CUT_PREFIX: &str = "H4sI";
 

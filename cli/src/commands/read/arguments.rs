@@ -1,13 +1,19 @@
 //! The options of `pravega read`.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
 
-use pravega_sdk::{ReadUntil, StreamPosition, Timestamp, types::ScopedStream};
+use pravega_sdk::{
+    ReadUntil, StreamPosition, Timestamp,
+    types::{BoundedCut, ScopedStream},
+};
 
 use super::{membership::Membership, template::Template};
 use crate::{
-    commands::position::Position,
-    failure::{Failure, Result},
+    commands::position::{FORMS, Position},
+    failure::Result,
     parse::duration,
 };
 
@@ -31,7 +37,7 @@ pub(crate) struct Arguments {
 
     /// End position: tail (where the stream ends now) or the text of a stream cut
     #[arg(long, value_name = "POSITION", default_value = "tail", conflicts_with = "follow")]
-    pub(super) until: Position,
+    pub(super) until: Until,
 
     /// Keep reading new events until the stream is sealed
     #[arg(long, short)]
@@ -88,16 +94,39 @@ impl Arguments {
     }
 
     /// Where reading ends.
-    pub(super) fn end(&self) -> Result<ReadUntil> {
+    pub(super) fn end(&self) -> ReadUntil {
         if self.follow {
-            return Ok(ReadUntil::Sealed);
+            return ReadUntil::Sealed;
         }
         match &self.until {
-            Position::At(StreamPosition::Tail) | Position::Unbounded => Ok(ReadUntil::Tail),
-            Position::At(StreamPosition::Cut(cut)) => Ok(ReadUntil::Cut(cut.clone())),
-            Position::At(_) | Position::Event { .. } => {
-                Err(Failure::usage("--until takes tail or the text of a stream cut"))
+            Until::Tail => ReadUntil::Tail,
+            Until::Cut(cut) => ReadUntil::Cut(cut.clone()),
+        }
+    }
+}
+
+/// Where reading ends, as written on a command line.
+#[derive(Debug, Clone)]
+pub(super) enum Until {
+    Tail,
+    Cut(BoundedCut),
+}
+
+impl FromStr for Until {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text.parse() {
+            Ok(Position::At(StreamPosition::Tail) | Position::Unbounded) => Ok(Self::Tail),
+            Ok(Position::At(StreamPosition::Cut(cut))) => Ok(Self::Cut(cut)),
+            Ok(Position::At(_) | Position::Event { .. }) => {
+                Err("reading ends at tail, or at a stream cut".to_owned())
             }
+            Err(error) if error == FORMS => {
+                Err("it is neither tail nor the text of a stream cut".to_owned())
+            }
+            // What is wrong with a cut.
+            Err(error) => Err(error),
         }
     }
 }
@@ -112,6 +141,20 @@ mod tests {
     struct Tool {
         #[command(flatten)]
         read: Arguments,
+    }
+
+    #[test]
+    fn an_end_is_the_tail_or_a_cut_and_a_refusal_names_no_other() {
+        let error = |text: &str| text.parse::<Until>().unwrap_err();
+        assert!(matches!("tail".parse(), Ok(Until::Tail)));
+        assert!(matches!("UNBOUNDED".parse(), Ok(Until::Tail)));
+        for text in ["foo", "", "earliest"] {
+            assert_eq!(error(text), "it is neither tail nor the text of a stream cut");
+        }
+        for text in ["head", "0.#epoch.0:8-16", "time:2020-09-13T12:26:40Z"] {
+            assert_eq!(error(text), "reading ends at tail, or at a stream cut", "{text}");
+        }
+        assert!(error("H4sIAAAA").contains("not gzip"));
     }
 
     #[test]

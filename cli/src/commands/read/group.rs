@@ -150,7 +150,15 @@ async fn read(
             next = reader.next_batch(usize::try_from(left).unwrap_or(BATCH).min(BATCH)) => next,
             () = &mut closed => return Ok(()),
         };
-        let Some(items) = next else { return Ok(()) };
+        let items = match next {
+            None => return Ok(()),
+            // The events after the truncation follow.
+            Some(Err(error)) if error.kind() == ErrorKind::Truncated => {
+                output.status(format_args!("warning: {}", with_causes(&error)));
+                continue;
+            }
+            Some(items) => items,
+        };
         left = left.saturating_sub(print(items, arguments, output, &mut text)?);
     }
     Ok(())

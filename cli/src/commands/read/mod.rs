@@ -9,13 +9,17 @@ mod template;
 
 use std::io::Write as _;
 
-use pravega_sdk::{StreamPosition, codec::Raw, types::StreamCut};
+use pravega_sdk::{
+    StreamPosition,
+    codec::Raw,
+    types::{ErrorKind, StreamCut},
+};
 
 pub(crate) use self::arguments::Arguments;
 use self::{arguments::BATCH, print::put};
 use crate::{
     context::Context,
-    failure::{Failure, Result},
+    failure::{Failure, Result, with_causes},
     limits::Reading,
     output::{Format, closed},
     stop::Stop,
@@ -48,7 +52,7 @@ async fn alone(arguments: &Arguments, context: &mut Context) -> Result<()> {
     let start = arguments.start()?;
     let limits = context.limits;
     let reading = if arguments.follow { Reading::Following } else { Reading::Present };
-    let config = limits.reader(reading).with_start(start.clone()).with_end(arguments.end()?);
+    let config = limits.reader(reading).with_start(start.clone()).with_end(arguments.end());
     let mut reader = client.event_reader_with(&arguments.stream, Raw, config).await?;
     if let StreamPosition::Time(time) = start {
         let cut = reader.stream_cut();
@@ -75,6 +79,11 @@ async fn alone(arguments: &Arguments, context: &mut Context) -> Result<()> {
         };
         let events = match next {
             None => break Ok(()),
+            // The events after the truncation follow.
+            Some(Err(error)) if error.kind() == ErrorKind::Truncated => {
+                output.status(format_args!("warning: {}", with_causes(&error)));
+                continue;
+            }
             Some(Err(error)) => break Err(error.into()),
             Some(Ok(events)) => events,
         };

@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use pravega_sdk_integration_tests::harness::{
-    tool::{command, fails, good, json, pravega, stderr},
+    tool::{command, fails, good, json, pravega, stderr, stdout},
     unique,
 };
 
@@ -63,4 +63,19 @@ fn a_stream_is_truncated_inside_an_event_by_force() {
     fails(1, &["read", &stream]);
     good(&["stream", "truncate", &stream, "--before", "tail"]);
     assert_eq!(good(&["read", &stream]), "");
+}
+
+#[test]
+fn a_read_from_below_the_head_warns_and_goes_on_from_there() {
+    let stream = stream_of("one\ntwo\nthree\n");
+    let first = pravega(&["read", &stream, "--count", "1", "--show-cut"]);
+    let cut = stderr(&first).lines().last().unwrap().to_owned();
+    check(&pravega(&["stream", "truncate", &stream, "--at", "0=22"]), 0, &[]);
+    let output = pravega(&["read", &stream, "--from", &cut]);
+    check(&output, 0, &["warning: ", "truncated up to 22; reading goes on from there"]);
+    assert_eq!(stdout(&output), "three\n");
+    let group = ["--group", "below", "--from", &cut, "--count", "1"];
+    let output = pravega(&[&["read", &stream][..], &group].concat());
+    check(&output, 0, &[]);
+    assert_eq!(stdout(&output), "three\n");
 }
