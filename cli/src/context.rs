@@ -6,6 +6,7 @@ use pravega_sdk::{ClientConfig, ClientFactory};
 
 use crate::{
     access::Access,
+    choice::Origin,
     failure::Result,
     limits::Limits,
     output::{Format, Output},
@@ -40,6 +41,12 @@ impl Context {
         self.access.ca()
     }
 
+    /// What to do if a server does not know who the tool is.
+    pub(crate) fn unauthenticated(&self) -> String {
+        let origin = self.resolve().map_or(Origin::Default, |resolved| resolved.login_origin);
+        unauthenticated(origin)
+    }
+
     /// Creates a client for the cluster.
     pub(crate) async fn client(&self) -> Result<ClientFactory> {
         let resolved = self.resolve()?;
@@ -54,5 +61,35 @@ impl Context {
     pub(crate) fn client_of(&self, config: ClientConfig) -> Result<ClientFactory> {
         let config = config.with_default_retry(5, Duration::from_millis(1), Duration::from_secs(1));
         Ok(ClientFactory::new(self.limits.client(config))?)
+    }
+}
+
+/// What to do if a server does not know who the tool is, by where its credentials come from.
+fn unauthenticated(origin: Origin) -> String {
+    match origin {
+        Origin::Default => {
+            "give --user and --password-file, --token-file, or --keycloak-file, or keep them with \
+             `pravega auth login`; or set PRAVEGA_USER and PRAVEGA_PASSWORD, or \
+             PRAVEGA_AUTH_METHOD and PRAVEGA_AUTH_TOKEN; `pravega auth status` shows what is used"
+                .to_owned()
+        }
+        origin => format!(
+            "the credentials that were given (source: {origin}) are refused: check the user and \
+             the password, or the token; `pravega auth status` shows what is used"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_asked_for_only_if_none_were_given() {
+        assert!(unauthenticated(Origin::Default).contains("give --user"));
+        for origin in [Origin::Option, Origin::Url, Origin::Environment, Origin::Context] {
+            let hint = unauthenticated(origin);
+            assert!(!hint.contains("give --user") && hint.contains("check the user"), "{hint}");
+        }
     }
 }

@@ -78,6 +78,14 @@ impl Failure {
         self
     }
 
+    /// Replaces the hint of a kind, unless the failure is of another one or has a hint of its own.
+    pub(crate) fn with_hint_for(mut self, kind: ErrorKind, hint: impl FnOnce() -> String) -> Self {
+        if self.hint.is_none() && self.kind() == Some(kind) {
+            self.hint = Some(hint());
+        }
+        self
+    }
+
     /// Names the context whose settings are in use.
     pub(crate) fn within_context(mut self, name: &str) -> Self {
         self.text = format!("context {name}: {}", self.text);
@@ -148,11 +156,6 @@ fn hint(kind: ErrorKind) -> Option<&'static str> {
         }
         ErrorKind::Tls => {
             "check the scheme (tcp or tls), --ca and --cert; `pravega doctor` checks step by step"
-        }
-        ErrorKind::Unauthenticated => {
-            "give --user and --password-file, --token-file, or --keycloak-file, or keep them with \
-             `pravega auth login`; or set PRAVEGA_USER and PRAVEGA_PASSWORD, or \
-             PRAVEGA_AUTH_METHOD and PRAVEGA_AUTH_TOKEN; `pravega auth status` shows what is used"
         }
         ErrorKind::NotEmpty => "delete its content first, or use --recursive",
         _ => return None,
@@ -266,6 +269,12 @@ mod tests {
         assert_eq!(failure.hint(), hint(ErrorKind::NotEmpty));
         assert_eq!(failure.with_hint("mine").hint(), Some("mine"));
         assert_eq!(Failure::other("text").hint(), None);
+        let kind = ErrorKind::NotEmpty;
+        let of_kind = || Failure::of_kind(kind, "text");
+        let other = |failure: Failure| failure.with_hint_for(kind, || "other".to_owned());
+        assert_eq!(other(of_kind()).hint(), Some("other"));
+        assert_eq!(other(of_kind().with_hint("mine")).hint(), Some("mine"));
+        assert_eq!(other(Failure::other("text")).hint(), None);
     }
 
     /// An error with a text and a cause.

@@ -39,6 +39,7 @@ use std::{
 use clap::{
     ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource,
 };
+use pravega_sdk::ErrorKind;
 
 use crate::{
     access::Access,
@@ -235,7 +236,14 @@ fn named(matches: &ArgMatches) -> Named {
 async fn run(arguments: Arguments, named: Named) -> Result<()> {
     let limits = Limits::new(arguments.timeout);
     let context = &mut Context::new(named, arguments.access, limits, arguments.output);
-    match arguments.command {
+    let done = run_command(arguments.command, context).await;
+    done.map_err(|failure| {
+        failure.with_hint_for(ErrorKind::Unauthenticated, || context.unauthenticated())
+    })
+}
+
+async fn run_command(command: Command, context: &mut Context) -> Result<()> {
+    match command {
         Command::Scope(command) => scope::run(command, context).await,
         Command::Stream(command) => stream::run(command, context).await,
         Command::Write(arguments) => write::run(arguments, context).await,
@@ -253,7 +261,7 @@ async fn run(arguments: Arguments, named: Named) -> Result<()> {
         Command::Context(command) => contexts_command::run(command, context).await,
         Command::Doctor(arguments) => doctor::run(arguments, context).await,
         Command::Wire(command) => wire::run(command, context).await,
-        Command::Completions(arguments) => completions::run(&arguments, command(), context),
+        Command::Completions(arguments) => completions::run(&arguments, self::command(), context),
     }
 }
 

@@ -39,7 +39,8 @@ async fn passwords_and_tokens_come_from_files_that_only_their_owner_may_read() {
 
     let wrong = file("wrong", "canary", 0o600);
     let shown = run(&["--user", "ann", "--password-file", &wrong], 6);
-    assert!(shown.contains("help: give --user and --password-file, --token-file"), "{shown}");
+    assert!(shown.contains("help: the credentials that were given (source: option)"), "{shown}");
+    assert!(!shown.contains("give --user"), "{shown}");
     assert!(run(&["--token-file", &wrong], 6).contains("Unauthenticated"));
     assert!(run(&[], 6).contains("help: give --user and --password-file"));
 
