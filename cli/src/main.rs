@@ -64,15 +64,15 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const AFTER_HELP: &str = "\
 Exit codes:
   0  done
-  1  failed
+  1  failed; of files: one is damaged or missing
   2  usage error: an argument or a setting is invalid
   3  not found
-  4  a condition does not hold: already exists, sealed, not empty, …
+  4  a condition does not hold: already exists, sealed, not empty, in use, …
   5  the cluster is unreachable or did not answer in time
   6  not authenticated, or permission denied
   7  invalid input: a line or an event of a file or of stdin cannot be written
   8  the server has no space left
-  130, 143  stopped by SIGINT or SIGTERM
+  130, 143  stopped by SIGINT or SIGTERM; a server of `pravega dev` stops with 0
 
 Time limits: with --timeout T, a call of a controller or a request about a segment fails after T, \
 an event that is not stored after T, and reading at the first attempt that fails T after the one \

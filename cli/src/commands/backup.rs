@@ -4,22 +4,29 @@ use std::{io, path::PathBuf};
 
 use pravega_sdk::embedded::{Backup, CopyError, OpenProblem, backup};
 
+use super::folder::{codes, kind_of_copy};
 use crate::{
     context::Context,
     failure::{Failure, Result, with_causes},
     output::Record,
 };
 
-pub(crate) const AFTER_HELP: &str = "\
+pub(crate) const AFTER_HELP: &str = concat!(
+    "\
 The backup has the state as of one moment after the command began: everything that was \
 acknowledged before. Writers are not stopped. Every byte is checked while it is copied. The new \
 folder is one of its own: `pravega dev --dir NEW` starts a server on it, also while the other one \
 runs.
 
+",
+    codes!(),
+    "
+
 Examples:
   pravega dev --dir data &
   pravega backup data data-monday
-  pravega dev --port 19090 --dir data-monday";
+  pravega dev --port 19090 --dir data-monday"
+);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -41,14 +48,17 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
 
 /// The failure of a copy of a folder.
 pub(super) fn failure(error: CopyError) -> Failure {
-    let failure = Failure::of_kind(error.kind(), with_causes(&error));
+    let failure = Failure::of_kind(kind_of_copy(&error), with_causes(&error));
     let hint = match &error {
         CopyError::NoAnswer { .. } => {
             "a server of an earlier version does not tell its files: stop it, and copy the folder \
              while no server uses it"
         }
         CopyError::Source(source) => match source.problem() {
-            OpenProblem::Corrupt { .. } => "no file was changed, and there is no copy",
+            OpenProblem::Corrupt { .. } | OpenProblem::Missing { .. } => {
+                "no file was changed, and there is no copy. `pravega dev --salvage DIR NEW` writes \
+                 what can be read to a new folder, once no server uses this one"
+            }
             _ => return failure,
         },
         CopyError::Target(target) => match target.problem() {

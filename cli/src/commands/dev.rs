@@ -12,7 +12,10 @@ use std::{
 use pravega_sdk::embedded::{EmbeddedServer, OpenProblem, StartError};
 
 use self::security::Secured;
-use super::salvage;
+use super::{
+    folder::{DAMAGED, codes, kind_of_start},
+    salvage,
+};
 use crate::{
     context::Context,
     failure::{Failure, Result, with_causes},
@@ -24,9 +27,14 @@ use crate::{
 /// The port on which clients expect a controller by default.
 const DEFAULT_PORT: u16 = 9090;
 
-pub(crate) const AFTER_HELP: &str = "\
+pub(crate) const AFTER_HELP: &str = concat!(
+    "\
 Java and Rust clients use it like any Pravega cluster. \
 Ctrl-C ends it after requests in progress are done.
+
+",
+    codes!(),
+    "
 
 Examples:
   pravega dev
@@ -34,7 +42,8 @@ Examples:
   pravega dev --tls --auth
   pravega dev --auth --realm https://id.example.com/realms/shop --audience pravega-controller
   pravega dev --check data
-  pravega dev --salvage data data-new";
+  pravega dev --salvage data data-new"
+);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -97,8 +106,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_parser = disk, value_name = "BYTES", requires = "dir")]
     disk: Option<u64>,
     /// Start no server: write what can be read of the damaged folder DIR to a folder NEW, and list
-    /// what is missing. DIR is not changed. Segments keep their offsets: where bytes are missing, a
-    /// read fails, and `pravega stream truncate` moves the head of the stream beyond them
+    /// what is missing: if anything is, it ends with 1. DIR is not changed. Segments keep their
+    /// offsets: where bytes are missing, a read fails, and `pravega stream truncate` moves the head
+    /// of the stream beyond them
     #[arg(
         long,
         num_args = 2,
@@ -190,15 +200,16 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     io::stdout().flush().ok();
     stop.requested().await;
     tokio::select! {
-        () = server.shutdown() => {}
-        _ = stop.again() => {}
+        () = server.shutdown() => Ok(()),
+        signal = stop.again() => {
+            Err(Failure::stopped(signal, "requests in progress may not be done"))
+        }
     }
-    Ok(())
 }
 
 /// The failure of a server that does not start.
 fn unusable(error: StartError) -> Failure {
-    let failure = Failure::other(with_causes(&error));
+    let failure = Failure::of_kind(kind_of_start(&error), with_causes(&error));
     match &error {
         StartError::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
             failure.with_hint(format!(
@@ -209,11 +220,7 @@ fn unusable(error: StartError) -> Failure {
             ))
         }
         StartError::Data(data) => match data.problem() {
-            OpenProblem::Corrupt { .. } | OpenProblem::Missing { .. } => failure.with_hint(
-                "no file was changed. All streams are in one log, which cannot be used without \
-                 the damaged part: restore the folder from a backup, or write what can be read of \
-                 it to a new folder with `pravega dev --salvage DIR NEW`",
-            ),
+            OpenProblem::Corrupt { .. } | OpenProblem::Missing { .. } => failure.with_hint(DAMAGED),
             OpenProblem::Foreign { .. } => failure.with_hint(
                 "no file was changed. Move that file elsewhere, if it does not belong into the \
                  folder, or start with another --dir",

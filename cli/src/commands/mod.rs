@@ -10,6 +10,7 @@ pub(crate) mod demo;
 pub(crate) mod dev;
 pub(crate) mod doctor;
 mod feed;
+mod folder;
 pub(crate) mod group;
 mod input;
 mod position;

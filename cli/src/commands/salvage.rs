@@ -2,26 +2,44 @@
 
 use std::path::Path;
 
-use pravega_sdk::embedded::{Missing, Salvaged, salvage};
+use pravega_sdk::{
+    ErrorKind,
+    embedded::{Missing, Salvaged, salvage},
+};
 
 use super::backup::failure;
 use crate::{
     context::Context,
-    failure::Result,
+    failure::{Failure, Result},
     output::{Record, status},
 };
 
-/// Writes what can be read of a damaged folder to a new one, and lists what is missing.
+/// Writes what can be read of a damaged folder to a new one, and lists what is missing: anything
+/// that is makes it fail.
 pub(crate) async fn run(from: &Path, to: &Path, context: &mut Context) -> Result<()> {
-    let Salvaged { segments, bytes, missing, .. } = salvage(from, to).await.map_err(failure)?;
-    context.output.list(missing.iter().map(record).collect())?;
-    let what = match missing.len() {
+    let salvaged = salvage(from, to).await.map_err(failure)?;
+    context.output.list(salvaged.missing.iter().map(record).collect())?;
+    let Salvaged { segments, bytes, missing, .. } = salvaged;
+    let told = told(to, segments, bytes, missing.len());
+    if missing.is_empty() {
+        status(told);
+        return Ok(());
+    }
+    Err(Failure::of_kind(ErrorKind::Corrupt, told).with_hint(
+        "a server starts on the new folder, with what could be read. The damaged one was not \
+         changed: keep it, as what is missing may be nowhere else",
+    ))
+}
+
+/// What is in the new folder, and how much is not.
+fn told(to: &Path, segments: usize, bytes: u64, missing: usize) -> String {
+    let is_missing = match missing {
         0 => "nothing is missing".to_owned(),
-        1 => "one thing is missing".to_owned(),
-        count => format!("{count} things are missing"),
+        1 => "one thing is missing, which is listed".to_owned(),
+        count => format!("{count} things are missing, which are listed"),
     };
-    status(format_args!("{}: {segments} segments with {bytes} bytes; {what}", to.display()));
-    Ok(())
+    let kept = if bytes == 0 && missing > 0 { "; no event could be kept" } else { "" };
+    format!("{}: {segments} segments with {bytes} bytes{kept}; {is_missing}", to.display())
 }
 
 /// A line of the list: what is missing, of what, and from where to where.
@@ -42,4 +60,28 @@ fn record(missing: &Missing) -> Record {
         _ => record("entry"),
     };
     record.with("text", missing.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_and_what_is_missing_is_told() {
+        let to = Path::new("new");
+        for (bytes, missing, expected) in [
+            (7, 0, "new: 2 segments with 7 bytes; nothing is missing"),
+            (0, 0, "new: 2 segments with 0 bytes; nothing is missing"),
+            (7, 1, "new: 2 segments with 7 bytes; one thing is missing, which is listed"),
+            (7, 3, "new: 2 segments with 7 bytes; 3 things are missing, which are listed"),
+            (
+                0,
+                1,
+                "new: 2 segments with 0 bytes; no event could be kept; one thing is missing, which \
+                 is listed",
+            ),
+        ] {
+            assert_eq!(told(to, 2, bytes, missing), expected);
+        }
+    }
 }

@@ -1,14 +1,12 @@
 //! `pravega dev --check`
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
-use pravega_sdk::{
-    ErrorKind,
-    embedded::{DamagedPart, FolderReport, OpenProblem, SegmentPart, check},
-};
+use pravega_sdk::embedded::{DamagedPart, FolderReport, OpenProblem, SegmentPart, check};
 use serde_json::{Value, json};
 
 use crate::{
+    commands::folder::{DAMAGED, kind_of_problem, kind_of_refusal},
     context::Context,
     failure::{Failure, Result, with_causes},
     output::{Format, Record},
@@ -18,17 +16,15 @@ pub(super) async fn run(folder: PathBuf, context: &mut Context) -> Result<()> {
     let name = folder.display().to_string();
     // Blocking: it reads all of it.
     let checked = tokio::task::spawn_blocking(move || check(folder)).await;
-    let report = checked.map_err(Failure::other)?.map_err(|error| match error.problem() {
-        OpenProblem::InUse { .. } => {
-            Failure::of_kind(ErrorKind::ConditionFailed, with_causes(&error)).with_hint(
-                "a running server checks its files itself, slowly, and logs damage; stop it to \
-                 check them now, or check a copy of `pravega backup`",
-            )
+    let report = checked.map_err(Failure::other)?.map_err(|error| {
+        let failure = Failure::of_kind(kind_of_problem(&error), with_causes(&error));
+        if !matches!(error.problem(), OpenProblem::InUse { .. }) {
+            return failure;
         }
-        OpenProblem::Io { error: cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
-            Failure::of_kind(ErrorKind::NotFound, with_causes(&error))
-        }
-        _ => Failure::of_kind(error.kind(), with_causes(&error)),
+        failure.with_hint(
+            "a running server checks its files itself, slowly, and logs damage; stop it to check \
+             them now, or check a copy of `pravega backup`",
+        )
     })?;
     for part in &report.damage {
         context.output.status(format_args!("damaged   {}", told(part)));
@@ -91,22 +87,27 @@ fn part(DamagedPart { file, from, to, what, segments, .. }: &DamagedPart) -> Val
 
 /// The failure of a folder that is not whole.
 fn failure(name: &str, report: &FolderReport) -> Option<Failure> {
-    let parts = report.damage.len();
-    let parts = format!("{parts} {} damaged", if parts == 1 { "part is" } else { "parts are" });
-    let (text, hint) = match &report.refusal {
-        None if report.is_whole() => return None,
-        None => (
-            format!("the data in {name}: {parts}"),
+    let kind = kind_of_refusal(report.refusal.as_ref());
+    let Some(refusal) = &report.refusal else {
+        if report.is_whole() {
+            return None;
+        }
+        let parts = report.damage.len();
+        let parts = format!("{parts} {} damaged", if parts == 1 { "part is" } else { "parts are" });
+        let failure = Failure::of_kind(kind, format_args!("the data in {name}: {parts}"));
+        return Some(failure.with_hint(
             "a server starts with it: it refuses to read what is damaged, and all else goes on",
-        ),
-        Some(refusal @ OpenProblem::Foreign { .. }) => (
-            format!("the data in {name}: no server starts with it: {refusal}"),
-            "no file was changed. Move that file elsewhere, if it does not belong into the folder",
-        ),
-        Some(refusal) => (
-            format!("the data in {name}: no server starts with it: {refusal}"),
-            "no file was changed; restore the folder from a copy",
-        ),
+        ));
     };
-    Some(Failure::of_kind(ErrorKind::Corrupt, text).with_hint(hint))
+    let hint = match refusal {
+        OpenProblem::Foreign { .. } => {
+            "no file was changed. Move that file elsewhere, if it does not belong into the folder"
+        }
+        OpenProblem::Version { .. } => {
+            "no file was changed. A later version of this tool wrote it, and can read it"
+        }
+        _ => DAMAGED,
+    };
+    let text = format_args!("the data in {name}: no server starts with it: {refusal}");
+    Some(Failure::of_kind(kind, text).with_hint(hint))
 }

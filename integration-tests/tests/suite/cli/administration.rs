@@ -209,7 +209,7 @@ fn a_server_whose_port_is_taken_says_which_one_and_what_to_do() {
         let other = if arguments[0] == "--port" { "--rest-port" } else { "--port" };
         let output = command.arg("dev").args(arguments).args([other, "0"]).output().unwrap();
         let error = stderr(&output);
-        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert_eq!(output.status.code(), Some(4), "{error}");
         assert!(error.contains("help: another program"), "{error}");
         assert!(
             error.contains(&format!("port {port}")) && error.contains("--rest-port"),

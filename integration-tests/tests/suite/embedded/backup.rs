@@ -10,13 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pravega_sdk_client_factory::ClientFactory;
+use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_event_stream::codec::Utf8;
 use pravega_sdk_integration_tests::harness::{
-    eventually, lines::megabytes, new_stream, read_all, tool::binary,
+    eventually, lines::megabytes, new_stream, read_all, tool::binary, unique,
 };
 use pravega_sdk_server::{CopyError, EmbeddedServer, OpenProblem, backup};
-use pravega_sdk_types::{ErrorKind, ScopedStream};
+use pravega_sdk_types::{ErrorKind, Scope, ScopedStream};
 use tokio::io::AsyncWriteExt as _;
 
 use super::support::{numbers, start, stream, write};
@@ -250,6 +250,43 @@ fn the_tool_copies_the_folder_of_a_process_that_runs() {
     let _copy = super::process::Process::start(&["--dir", to.to_str().unwrap()]);
 }
 
+/// Checks that a server reads for a backup what another program has removed or replaced.
+async fn check_lost(name: &str, replaces: bool) {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("data");
+    let (server, factory) = start(EmbeddedServer::builder().with_directory(&folder)).await;
+    let stream = stream(&factory, 1).await;
+    write(&factory, &stream, 0..1000).await;
+    std::fs::rename(folder.join(name), parent.path().join("elsewhere")).unwrap();
+    if replaces {
+        std::fs::write(folder.join(name), b"another").unwrap();
+    }
+    for noticed in [false, true] {
+        if noticed {
+            let (first, last) = (Duration::from_millis(1), Duration::from_millis(1));
+            let config = ClientConfig::from_url(&server.url()).unwrap();
+            let impatient = ClientFactory::new(config.with_default_retry(1, first, last)).unwrap();
+            eventually("the server has noticed", async || {
+                let scope = Scope::new(unique("scope")).unwrap();
+                impatient.controller().create_scope(&scope).await.is_err()
+            })
+            .await;
+        }
+        let to = parent.path().join(format!("copy-{noticed}"));
+        backup(&folder, &to).await.unwrap_or_else(|error| panic!("{name}, {replaces}: {error}"));
+        let (copy, reading) = start(EmbeddedServer::builder().with_directory(&to)).await;
+        assert_eq!(numbers(&reading, &stream).await.len(), 1000);
+        copy.shutdown().await;
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_has_a_file_that_another_program_has_removed_or_replaced_meanwhile() {
+    let log = "log-00000001";
+    tokio::join!(check_lost(log, false), check_lost(log, true), check_lost("synced", false));
+}
+
 #[tokio::test]
 async fn the_tool_salvages_a_damaged_folder_and_lists_what_is_missing() {
     let parent = tempfile::tempdir().unwrap();
@@ -265,7 +302,7 @@ async fn the_tool_salvages_a_damaged_folder_and_lists_what_is_missing() {
         command.args(arguments).args(["dev", "--salvage"]).args([&folder, &to]).output().unwrap()
     };
     let refused = run(&[]);
-    assert_eq!(refused.status.code(), Some(5), "it is in use: {refused:?}");
+    assert_eq!(refused.status.code(), Some(4), "it is in use: {refused:?}");
     server.shutdown().await;
     let log = folder.join("log-00000001");
     let mut bytes = std::fs::read(&log).unwrap();
@@ -276,7 +313,9 @@ async fn the_tool_salvages_a_damaged_folder_and_lists_what_is_missing() {
     assert!(told.to_string().contains("is damaged at byte"), "{told}");
     let before = names(&folder);
     let salvaged = run(&["-o", "json"]);
-    assert!(salvaged.status.success(), "{salvaged:?}");
+    assert_eq!(salvaged.status.code(), Some(1), "something is missing: {salvaged:?}");
+    let told = String::from_utf8_lossy(&salvaged.stderr).into_owned();
+    assert!(told.contains("missing, which") && told.contains("a server starts on"), "{told}");
     let list = String::from_utf8(salvaged.stdout).unwrap();
     assert!(list.lines().any(|line| line.contains("\"missing\":\"changes\"")), "{list}");
     assert_eq!((names(&folder), std::fs::read(&log).unwrap() == bytes), (before, true));

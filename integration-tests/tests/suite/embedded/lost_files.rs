@@ -1,4 +1,4 @@
-//! Files of a folder that another program removes or replaces while a server uses them.
+//! Files of a folder that another program removes, replaces or cuts short while a server uses them.
 
 use std::{
     fs::{self, File},
@@ -73,4 +73,58 @@ async fn a_log_file_that_another_program_replaces_is_told_before_more_is_lost() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_that_another_program_removes_is_told() {
     check("lock", false, "lock was removed by another program").await;
+}
+
+/// Checks that no more is acknowledged after a file was emptied in place, and what a start, a
+/// salvage and `pravega doctor` say then.
+async fn check_emptied(name: &str) {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("data").join(name);
+    let stderr = || fs::read_to_string(parent.path().join("stderr")).unwrap();
+    let process = start(parent.path());
+    let Impatient { factory, stream, writer, written } = Impatient::connect(&process.url).await;
+    let rest = format!("http://{}", process.rest_address());
+    let doctor = || {
+        let mut command = Command::new(binary());
+        command.args(["--controller", &process.url, "doctor", "--rest", &rest]);
+        let output = command.output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (is_good, told) = doctor();
+    assert!(is_good && told.contains("says UP"), "{told}");
+
+    File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+    let told = format!("{name} was cut short by another program: it has 0 bytes");
+    if name == "folder" {
+        eventually("a line on stderr", async || stderr().contains(&told)).await;
+    }
+    // One that is written to is noticed before that.
+    timeout(FAR, writer.write("key", "refused")).await.unwrap().unwrap_err();
+    eventually("a line on stderr", async || stderr().contains(&told)).await;
+    let (is_good, told) = doctor();
+    assert!(!is_good && told.contains("says DOWN"), "{told}");
+    assert_eq!(fs::metadata(&path).unwrap().len(), 0, "it did not become longer again");
+    drop((writer, process, factory));
+
+    let new = parent.path().join("new");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(binary());
+        command.arg("dev").args(arguments).arg(parent.path().join("data"));
+        let output = command.arg(&new).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, told) = run(&["--salvage"]);
+    assert_eq!(code, Some(1), "{told}");
+    if name == "folder" {
+        let copy = Process::start(&["--dir", new.to_str().unwrap()]);
+        let factory = ClientFactory::connect(&copy.url).await.unwrap();
+        assert_eq!(texts(&factory, &stream).await, written);
+    } else {
+        assert!(told.contains("no event could be kept"), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_another_program_empties_is_told_and_no_more_is_acknowledged() {
+    tokio::join!(check_emptied("log-00000001"), check_emptied("folder"));
 }
