@@ -131,6 +131,19 @@ fn memory(text: &str) -> std::result::Result<u64, String> {
     Ok(bytes)
 }
 
+/// With less the operator is warned: the memory of a few connections is a large part of it.
+const LITTLE_MEMORY: u64 = 32 << 20;
+
+/// The warning of a start with little memory.
+fn little_memory(bytes: u64) -> Option<String> {
+    (bytes < LITTLE_MEMORY).then(|| {
+        format!(
+            "warning: a memory limit of {bytes} bytes is little: large events, tables and many \
+             streams are refused; --memory 32M or more is enough for most"
+        )
+    })
+}
+
 /// With less there is hardly a file.
 const LEAST_DISK: u64 = 32 << 20;
 
@@ -177,6 +190,9 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     }
     let (builder, secured) = Secured::prepare(builder, arguments.tls, arguments.auth)?;
     let server = builder.start().await.map_err(unusable)?;
+    if let Some(warning) = little_memory(arguments.memory) {
+        output.status(warning);
+    }
     let stop = Stop::listen(|| status("shutting down; press Ctrl-C again to quit now"))?;
     let url = server.url();
     // Clients need the URL only if it is not the default one.
@@ -228,5 +244,18 @@ fn unusable(error: StartError) -> Failure {
             _ => failure,
         },
         _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_with_little_memory_is_warned_of() {
+        let warning = little_memory(4 << 20).unwrap();
+        assert!(warning.contains("4194304 bytes"), "{warning}");
+        assert_eq!(little_memory(32 << 20), None);
+        assert_eq!(little_memory(1 << 30), None);
     }
 }

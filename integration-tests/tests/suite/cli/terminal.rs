@@ -151,8 +151,13 @@ async fn a_folder_with_more_than_the_memory_limit_is_served_and_written_without_
     assert_eq!(tool(&url, &["write", "s/a"], &events), Some(0));
     server.kill().unwrap();
     server.wait().unwrap();
-    let log = || std::fs::read_to_string(folder.with_extension("log")).unwrap();
-    assert_eq!(log(), "");
+    // Apart from the warning of a start with so little memory.
+    let log = || {
+        let log = std::fs::read_to_string(folder.with_extension("log")).unwrap();
+        let others = log.lines().filter(|line| !line.starts_with("warning: a memory limit of"));
+        others.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(log(), [""; 0]);
     let (mut server, url) = start_server(folder, "2M");
     let mut read = Command::new(binary());
     let read = read.args(["--controller", &url, "read", "s/a"]).output().unwrap();
@@ -160,5 +165,5 @@ async fn a_folder_with_more_than_the_memory_limit_is_served_and_written_without_
     assert_eq!(tool(&url, &["write", "s/a"], b"one more"), Some(0));
     server.kill().unwrap();
     server.wait().unwrap();
-    assert_eq!(log(), "");
+    assert_eq!(log(), [""; 0]);
 }
