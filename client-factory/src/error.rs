@@ -26,6 +26,17 @@ impl FactoryError {
         Self { failure, setting: Some(setting) }
     }
 
+    /// Names the variable of the environment that has the value.
+    pub(crate) fn of_variable(self, variable: &str) -> Self {
+        match self.setting {
+            None => self,
+            Some(setting) => {
+                let target = format!("{setting} ({variable})");
+                self.map(|failure| failure.with_target(&target))
+            }
+        }
+    }
+
     /// TLS settings that cannot be used.
     pub(crate) fn tls(error: TlsError) -> Self {
         match error.setting() {

@@ -10,6 +10,7 @@ use crate::{
 
 /// The default of Java's client.
 const DEFAULT_URL: &str = "tcp://localhost:9090";
+const URL_VARIABLE: &str = "PRAVEGA_CONTROLLER_URI";
 
 impl ClientConfig {
     /// Creates a configuration from the URL and its query; settings that are not in it come from
@@ -36,7 +37,9 @@ impl ClientConfig {
         url: Option<&str>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, FactoryError> {
-        let from_env = variable("PRAVEGA_CONTROLLER_URI");
+        // A variable that is set to nothing is as one that is not set.
+        let filled = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        let from_env = filled(URL_VARIABLE);
         let (url, source) = match (url, &from_env) {
             (Some(url), _) => (url, Source::Url),
             (None, Some(url)) => (url.as_str(), Source::Environment),
@@ -45,18 +48,20 @@ impl ClientConfig {
         let (address, query) = url.split_once('?').unwrap_or((url, ""));
         let uri = address.parse().map_err(|error| {
             // A password with a question mark is no query: nothing of such a text is shown.
-            not_an_address(if url.contains('@') { user_info() } else { error })
+            let error = not_an_address(if url.contains('@') { user_info() } else { error });
+            if source == Source::Environment { error.of_variable(URL_VARIABLE) } else { error }
         })?;
         let mut config = Self::defaults(Sourced { value: uri, source });
         for knob in KNOBS {
-            if let Some(text) = variable(knob.variable) {
-                knob.apply(&mut config, &text, Source::Environment)?;
+            if let Some(text) = filled(knob.variable) {
+                knob.apply(&mut config, &text, Source::Environment)
+                    .map_err(|error| error.of_variable(knob.variable))?;
             }
         }
         config.apply_query(query)?;
         // After the trust store, which those of an issuer may need.
         let trust_store = config.trust_store.value.as_deref();
-        if let Some(credentials) = credentials::from_environment(variable, trust_store)? {
+        if let Some(credentials) = credentials::from_environment(&filled, trust_store)? {
             config.credentials.set(credentials, Source::Environment);
         }
         Ok(config)
@@ -68,7 +73,7 @@ impl ClientConfig {
         let mut settings = vec![
             Setting {
                 name: "url",
-                variable: "PRAVEGA_CONTROLLER_URI",
+                variable: URL_VARIABLE,
                 value: self.uri.value.to_string(),
                 source: self.uri.source,
                 meaning: "address of the controllers",
@@ -128,6 +133,31 @@ mod tests {
     fn shown(config: &ClientConfig, name: &str) -> (String, Source) {
         let setting = config.settings().into_iter().find(|setting| setting.name == name).unwrap();
         (setting.value, setting.source)
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_with_the_variable_that_has_it() {
+        let error = read(None, &[("PRAVEGA_REQUEST_TIMEOUT", "bad")]).unwrap_err();
+        assert_eq!(error.setting(), Some("request_timeout"));
+        let text = error.to_string();
+        let expected =
+            "setting request_timeout (PRAVEGA_REQUEST_TIMEOUT): \"bad\" is not a duration";
+        assert!(text.starts_with(expected), "{text}");
+        let error = read(None, &[("PRAVEGA_CONTROLLER_URI", "http://h:1")]).unwrap_err();
+        assert!(error.to_string().starts_with("setting url (PRAVEGA_CONTROLLER_URI): "), "{error}");
+        let error = read(Some("http://h:1"), &[]).unwrap_err();
+        assert!(error.to_string().starts_with("setting url: "), "{error}");
+    }
+
+    #[test]
+    fn a_variable_that_is_set_to_nothing_is_as_one_that_is_not_set() {
+        for value in ["", " "] {
+            let variables = [("PRAVEGA_CONTROLLER_URI", value), ("PRAVEGA_REQUEST_TIMEOUT", value)];
+            let config = read(None, &variables).unwrap();
+            for name in ["url", "request_timeout"] {
+                assert_eq!(shown(&config, name).1, Source::Default, "{name} {value:?}");
+            }
+        }
     }
 
     #[test]

@@ -31,8 +31,8 @@ impl Knob {
 /// A text that is not a value of a setting.
 #[derive(Debug, thiserror::Error)]
 enum ValueError {
-    #[error("{0}; write a number and a unit, such as 500ms or 30s")]
-    Duration(humantime::DurationError),
+    #[error("{0:?} is not a duration: {1}; write a number and a unit, such as 500ms or 30s")]
+    Duration(String, humantime::DurationError),
     #[error("\"{0}\" is not auto, on or off")]
     TlsMode(String),
     #[error("0 is too small")]
@@ -49,7 +49,8 @@ trait TextForm: Sized {
 
 impl TextForm for Duration {
     fn read(text: &str) -> Result<Self, ValueError> {
-        humantime::parse_duration(text).map_err(ValueError::Duration)
+        humantime::parse_duration(text)
+            .map_err(|error| ValueError::Duration(text.to_owned(), error))
     }
 
     fn write(&self) -> String {

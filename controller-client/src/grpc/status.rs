@@ -42,9 +42,7 @@ impl FailedAttempt {
             return Self { error, verdict, sent: Sent::Request };
         }
         let detail = format!("the controller answered {code:?}: {}", status.message());
-        let error = Failure::new(kind_of(code), outcome_of(code), detail)
-            .with_source(StatusCause::of(&status, code))
-            .into();
+        let error = Failure::new(kind_of(code), outcome_of(code), detail).into();
         let verdict = match code {
             Code::Unavailable => Verdict::Lost,
             code if is_retried(code) => Verdict::Later,

@@ -17,7 +17,9 @@ const VARIABLES: &[&str] = &[
 
 /// The names of those that are set; `None` if none is.
 pub(super) fn set() -> Option<String> {
-    let set = VARIABLES.iter().filter(|name| env::var_os(name).is_some());
+    // One that is set to nothing is as one that is not set.
+    let is_set = |name: &&&str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let set = VARIABLES.iter().filter(is_set);
     let set: Vec<&str> = set.copied().collect();
     (!set.is_empty()).then(|| set.join(", "))
 }
