@@ -15,34 +15,34 @@ use crate::{
 #[command(next_help_heading = "Access")]
 pub(crate) struct Access {
     /// PEM file of the certificates to trust, of authorities or servers
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     ca: Option<PathBuf>,
 
     /// PEM file of the client's certificate, for servers that ask for one
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     cert: Option<PathBuf>,
 
     /// PEM file of the client's private key [default: the file of --cert]
     // Commands have arguments named `key`.
-    #[arg(long = "key", global = true, value_name = "FILE")]
+    #[arg(long = "key", global = true, value_name = "FILE", hide_short_help = true)]
     client_key: Option<PathBuf>,
 
     /// User, with --password-file
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
     user: Option<String>,
 
     /// File whose first line is the password; only its owner may read it
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     password_file: Option<PathBuf>,
 
     /// File whose first line is a bearer token; only its owner may read it, and it is read again
     /// before a token expires
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     token_file: Option<PathBuf>,
 
     /// File with the adapter configuration of a client of Keycloak (keycloak.json); only its owner
     /// may read it. Keycloak's certificate may be one of the system, or of --ca
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     keycloak_file: Option<PathBuf>,
 }
 

@@ -11,7 +11,16 @@ use crate::{
     limits::Limits,
     output::{Format, Output},
     resolved::{Named, Resolved, resolve},
+    verbosity::Verbosity,
 };
+
+/// Global options that are about every command.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Globals {
+    pub(crate) limits: Limits,
+    pub(crate) format: Format,
+    pub(crate) verbosity: Verbosity,
+}
 
 /// The global options of the command line, in effect.
 #[derive(Debug)]
@@ -24,11 +33,14 @@ pub(crate) struct Context {
     pub(crate) named: Named,
     /// The options for who the tool is, and whom it trusts.
     pub(crate) access: Access,
+    /// How much commands write to stderr.
+    pub(crate) verbosity: Verbosity,
 }
 
 impl Context {
-    pub(crate) fn new(named: Named, access: Access, limits: Limits, format: Format) -> Self {
-        Self { output: Output::new(format), limits, named, access }
+    pub(crate) fn new(named: Named, access: Access, globals: Globals) -> Self {
+        let Globals { limits, format, verbosity } = globals;
+        Self { output: Output::new(format), limits, named, access, verbosity }
     }
 
     /// The settings of the command line, the URL, the environment and the context.
@@ -53,7 +65,20 @@ impl Context {
         if let Some(note) = &resolved.left_out {
             self.output.status(format_args!("note: {note}"));
         }
+        if self.verbosity.is_verbose() {
+            self.tell_settings(&resolved);
+        }
         self.client_of(resolved.config)
+    }
+
+    /// Tells which cluster is used, and what else is not as it is by default.
+    fn tell_settings(&self, resolved: &Resolved) {
+        for setting in resolved.config.settings() {
+            let origin = resolved.origin(&setting);
+            if setting.name == "url" || origin != Origin::Default {
+                self.output.status(format_args!("{}: {} ({origin})", setting.name, setting.value));
+            }
+        }
     }
 
     /// Creates a client. A person waits at the terminal, so it retries fewer times than the client

@@ -2,7 +2,10 @@
 
 use std::{fmt, io::Write as _, process::ExitCode};
 
-use pravega_sdk::types::{Classified, ErrorKind};
+use pravega_sdk::{
+    tls::{TlsError, TlsProblem},
+    types::{Classified, ErrorKind},
+};
 
 use crate::signal::Signal;
 
@@ -158,6 +161,52 @@ fn hint(kind: ErrorKind) -> Option<&'static str> {
             "check the scheme (tcp or tls), --ca and --cert; `pravega doctor` checks step by step"
         }
         ErrorKind::NotEmpty => "delete its content first, or use --recursive",
+        ErrorKind::Timeout => {
+            "the server may hang or be overloaded: `pravega doctor` checks step by step; --timeout \
+             sets how long to wait"
+        }
+        ErrorKind::ConnectionLost | ErrorKind::Unavailable => {
+            "try again; `pravega doctor` checks step by step"
+        }
+        ErrorKind::PermissionDenied => {
+            "`pravega auth status` shows the account in use; what it may do is set at the cluster"
+        }
+        ErrorKind::TokenExpired => "try again, or log in again with `pravega auth login`",
+        ErrorKind::OutOfSpace => {
+            "truncate or delete streams, or give the server more: `pravega dev --memory 4G`, and \
+             --disk with --dir"
+        }
+        ErrorKind::Sealed => {
+            "a sealed stream is read-only for good; to create another one: pravega stream create \
+             SCOPE/STREAM"
+        }
+        ErrorKind::TransactionNotOpen => "its state: pravega txn status SCOPE/STREAM ID",
+        ErrorKind::ReaderOffline => "start the reader again: its group goes on without it",
+        ErrorKind::Truncated => "begin at the head, or at a later position",
+        ErrorKind::Corrupt => {
+            "a byte stream is read with `pravega bytes get`; `pravega dev --check DIR` looks for \
+             damage in the folder of a server"
+        }
+        ErrorKind::Unsupported | ErrorKind::IncompatibleServer | ErrorKind::Protocol => {
+            "check address and port; `pravega doctor` checks step by step, and shows the versions"
+        }
+        ErrorKind::WrongHost => "the segment has moved: try again",
+        ErrorKind::ServerFailure => "see the log of the server",
+        _ => return None,
+    })
+}
+
+/// Advice for a problem of TLS, if it is the scheme of the URL.
+fn tls_hint(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let mut causes = std::iter::successors(Some(error), |cause| (*cause).source());
+    let problem = causes.find_map(|cause| cause.downcast_ref::<TlsError>())?.problem();
+    Some(match problem {
+        TlsProblem::ServerIsPlain => "use tcp:// in place of tls://",
+        TlsProblem::ServerIsTlsOnly => "use tls:// in place of tcp://",
+        TlsProblem::ServerMayBeTlsOnly => {
+            "use tls:// if the cluster has TLS; if not, check the port: that of the REST interface \
+             of `pravega dev` is one above that of its controller"
+        }
         _ => return None,
     })
 }
@@ -168,19 +217,20 @@ impl fmt::Display for Failure {
     }
 }
 
-impl<E: Classified> From<E> for Failure {
+impl<E: Classified + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::of_kind(error.kind(), with_causes(&error))
+        let hint = tls_hint(&error).map(str::to_owned);
+        Self { hint, ..Self::of_kind(error.kind(), with_causes(&error)) }
     }
 }
 
-/// The text of an error and of its causes; a cause that the text ends with is not repeated.
+/// The text of an error and of its causes; a cause that the text has is not repeated.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {
         let cause_text = next.to_string();
-        if !text.ends_with(&cause_text) {
+        if !text.contains(&cause_text) {
             text.push_str(": ");
             text.push_str(&cause_text);
         }
@@ -277,6 +327,49 @@ mod tests {
         assert_eq!(other(Failure::other("text")).hint(), None);
     }
 
+    #[test]
+    fn the_advice_for_a_scheme_that_does_not_fit_names_the_other_one() {
+        for (error, advice) in [
+            (TlsError::speaks_only_tls(), "tls:// in place of tcp://"),
+            (TlsError::may_speak_only_tls(None), "tls:// if the cluster has TLS"),
+        ] {
+            let failure = pravega_sdk::types::Failure::new(
+                ErrorKind::Tls,
+                pravega_sdk::types::Outcome::NotApplied,
+                "unreachable",
+            );
+            let error =
+                pravega_sdk::controller_client::ControllerError::from(failure.with_source(error));
+            let hint = Failure::from(error).hint().map(str::to_owned).unwrap();
+            assert!(hint.contains(advice), "{hint}");
+        }
+    }
+
+    #[test]
+    fn every_kind_that_a_server_reports_has_a_next_step() {
+        for kind in CODES.iter().flat_map(|(_, kinds)| *kinds) {
+            let own = matches!(
+                kind,
+                // The text says what is wrong with the command line, or what exists.
+                ErrorKind::InvalidArgument
+                    | ErrorKind::InvalidName
+                    | ErrorKind::InvalidStreamCut
+                    | ErrorKind::Config
+                    | ErrorKind::NotFound
+                    | ErrorKind::AlreadyExists
+                    | ErrorKind::NotSealed
+                    | ErrorKind::ConditionFailed
+                    | ErrorKind::LimitReached
+                    // What is used tells what to do.
+                    | ErrorKind::Unauthenticated
+                    // The tool itself is wrong.
+                    | ErrorKind::NoRuntime
+                    | ErrorKind::Closed
+            );
+            assert_eq!(hint(*kind).is_none(), own, "{kind:?}");
+        }
+    }
+
     /// An error with a text and a cause.
     #[derive(Debug)]
     struct Caused(&'static str, Option<Box<dyn Error>>);
@@ -294,10 +387,12 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_that_the_text_ends_with_is_not_repeated() {
+    fn a_cause_that_the_text_has_is_not_repeated() {
         let cause = || Some(io::Error::other("disk full").into());
         assert_eq!(with_causes(&Caused("writing", cause())), "writing: disk full");
         assert_eq!(with_causes(&Caused("writing: disk full", cause())), "writing: disk full");
+        let inside = Caused("writing: disk full; free some", cause());
+        assert_eq!(with_causes(&inside), "writing: disk full; free some");
         let nested = Caused("outer", Some(Box::new(Caused("inner", cause()))));
         assert_eq!(with_causes(&nested), "outer: inner: disk full");
         assert_eq!(with_causes(&Caused("alone", None)), "alone");

@@ -17,6 +17,7 @@ mod context;
 mod contexts;
 mod escape;
 mod failure;
+mod interrupt;
 mod limits;
 mod login;
 mod output;
@@ -26,18 +27,14 @@ mod secret_file;
 mod signal;
 mod stop;
 mod terminal;
+mod verbosity;
 
-use std::{
-    env,
-    io::{self, IsTerminal as _},
-    num::NonZero,
-    process::ExitCode,
-    thread::available_parallelism,
-    time::Duration,
-};
+use std::{num::NonZero, process::ExitCode, thread::available_parallelism, time::Duration};
 
 use clap::{
-    ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource,
+    ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+    parser::ValueSource,
 };
 use pravega_sdk::ErrorKind;
 
@@ -48,11 +45,12 @@ use crate::{
         auth, backup, bytes, completions, context as contexts_command, cut, demo, dev, doctor,
         group, read, scope, segment, stream, table, txn, wire, write,
     },
-    context::Context,
+    context::{Context, Globals},
     failure::{Failure, Result},
     limits::Limits,
     output::Format,
     resolved::Named,
+    verbosity::Verbosity,
 };
 
 /// A server serves many clients whose messages have all sizes and live for all times. With the
@@ -61,7 +59,20 @@ use crate::{
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// The heading of the options that every command has.
+const GLOBAL: &str = "Global options";
+
 const AFTER_HELP: &str = "\
+First steps:
+  pravega dev                                  a server on this machine, in another terminal
+  pravega scope create shop
+  pravega stream create shop/orders
+  pravega write shop/orders                    one event per line; Ctrl-D ends
+  pravega read shop/orders
+
+-h prints a short help of a command; --help prints all of it, with the options for access. Data \
+is on stdout, everything else on stderr.
+
 Exit codes:
   0  done
   1  failed; of files: one is damaged or missing
@@ -88,24 +99,57 @@ Settings come from options, the query of the URL, the environment, then from the
 struct Arguments {
     /// URL of the controllers: tcp://HOST:PORT[,HOST:PORT][?SETTING=VALUE]; also tls://, pravega://
     /// and pravegas:// [default: that of the context, or tcp://localhost:9090]
-    #[arg(long, global = true, env = "PRAVEGA_CONTROLLER_URI", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "PRAVEGA_CONTROLLER_URI",
+        value_name = "URL",
+        help_heading = GLOBAL
+    )]
     controller: Option<String>,
 
     /// Context with controllers and access; '' for none [default: the current one]
-    #[arg(long, global = true, env = "PRAVEGA_CONTEXT", value_name = "NAME")]
+    #[arg(
+        long,
+        global = true,
+        env = "PRAVEGA_CONTEXT",
+        value_name = "NAME",
+        help_heading = GLOBAL
+    )]
     context: Option<String>,
 
     /// Format of the data on stdout
-    #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t = Format::Text,
+        help_heading = GLOBAL
+    )]
     output: Format,
 
-    /// Log more than warnings to stderr; -vv logs every detail
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    /// Log the decisions of the client to stderr; -vv logs everything of the client, -vvv also of
+    /// its libraries. Without it, PRAVEGA_LOG or RUST_LOG is the filter of the log
+    #[arg(
+        short,
+        long,
+        global = true,
+        action = clap::ArgAction::Count,
+        help_heading = GLOBAL
+    )]
     verbose: u8,
 
     /// Fail after this long without an answer of a server [default: 1m for requests, 30s for
     /// reading, 2m for writing and following]
-    #[arg(long, global = true, value_name = "DURATION", value_parser = parse::some_time)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        value_parser = parse::some_time,
+        help_heading = GLOBAL
+    )]
     timeout: Option<Duration>,
 
     #[command(flatten)]
@@ -118,16 +162,16 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Create, list and delete scopes
-    #[command(subcommand)]
+    #[command(subcommand, alias = "scopes")]
     Scope(scope::Command),
     /// Create, list, update, scale, truncate, seal and delete streams
-    #[command(subcommand)]
+    #[command(subcommand, alias = "streams")]
     Stream(stream::Command),
     /// Write events to a stream: one per line (or length-prefixed), from a file or stdin
-    #[command(after_help = write::AFTER_HELP)]
+    #[command(after_help = write::AFTER_HELP, alias = "pub")]
     Write(write::Arguments),
     /// Read the events of a stream, from any position up to the current tail, or continuously (-f)
-    #[command(after_help = read::AFTER_HELP)]
+    #[command(after_help = read::AFTER_HELP, alias = "sub")]
     Read(read::Arguments),
     /// Write and read byte streams, which have no events
     #[command(subcommand)]
@@ -136,13 +180,13 @@ enum Command {
     #[command(subcommand)]
     Cut(cut::Command),
     /// Inspect segments
-    #[command(subcommand)]
+    #[command(subcommand, alias = "segments")]
     Segment(segment::Command),
     /// Create, list, describe, checkpoint, reset, watch and delete reader groups
-    #[command(subcommand)]
+    #[command(subcommand, alias = "groups")]
     Group(group::Command),
     /// Create, list, describe and delete key-value tables, and work with their entries
-    #[command(subcommand)]
+    #[command(subcommand, alias = "tables")]
     Table(table::Command),
     /// Begin, write, inspect, commit and abort transactions
     #[command(subcommand)]
@@ -160,14 +204,14 @@ enum Command {
     #[command(subcommand, after_help = auth::AFTER_HELP)]
     Auth(auth::Command),
     /// Create, list, describe, choose and delete contexts, which name clusters and access to them
-    #[command(subcommand, after_help = contexts_command::AFTER_HELP)]
+    #[command(subcommand, after_help = contexts_command::AFTER_HELP, alias = "contexts")]
     Context(contexts_command::Command),
     /// Check the connection to the cluster step by step, and suggest fixes
     Doctor(doctor::Arguments),
     /// Send single protocol commands to a segment store
     #[command(subcommand)]
     Wire(wire::Command),
-    /// Print completions for a shell
+    /// Print the completions of a shell; its help has how to install them
     Completions(completions::Arguments),
 }
 
@@ -200,11 +244,11 @@ fn command() -> clap::Command {
 }
 
 fn main() -> ExitCode {
-    let mut matches = command().get_matches();
+    let mut matches = command().try_get_matches().unwrap_or_else(|error| refused(error).exit());
     let named = named(&matches);
     let arguments =
         Arguments::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
-    start_log(arguments.verbose);
+    verbosity::start_log(arguments.verbose);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = match runtime.worker_threads(arguments.command.threads()).enable_all().build() {
         Ok(runtime) => runtime,
@@ -221,6 +265,21 @@ fn main() -> ExitCode {
     code
 }
 
+/// The error of a command line. Its usage is without the options that every command has.
+fn refused(mut error: clap::Error) -> clap::Error {
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    let shown = without_globals(&usage);
+    if shown != usage {
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(shown.into()));
+    }
+    error
+}
+
+fn without_globals(usage: &str) -> String {
+    let globals = [" --controller <URL>", " --context <NAME>", " --output <FORMAT>"];
+    globals.iter().fold(usage.to_owned(), |usage, option| usage.replace(option, ""))
+}
+
 /// What names the cluster, with options and variables apart.
 fn named(matches: &ArgMatches) -> Named {
     let given = |id: &str| {
@@ -230,13 +289,18 @@ fn named(matches: &ArgMatches) -> Named {
             _ => Given { option: value, variable: None },
         }
     };
-    Named { controller: given("controller"), context: given("context") }
+    let mut controller = given("controller");
+    // An empty URL is as one that is not set; an empty context means none.
+    controller.variable = controller.variable.filter(|url| !url.trim().is_empty());
+    Named { controller, context: given("context") }
 }
 
 async fn run(arguments: Arguments, named: Named) -> Result<()> {
-    let limits = Limits::new(arguments.timeout);
-    let context = &mut Context::new(named, arguments.access, limits, arguments.output);
-    let done = run_command(arguments.command, context).await;
+    let Arguments { output, verbose, timeout, access, command, .. } = arguments;
+    let globals =
+        Globals { limits: Limits::new(timeout), format: output, verbosity: Verbosity::of(verbose) };
+    let context = &mut Context::new(named, access, globals);
+    let done = Box::pin(run_command(command, context)).await;
     done.map_err(|failure| {
         failure.with_hint_for(ErrorKind::Unauthenticated, || context.unauthenticated())
     })
@@ -263,26 +327,6 @@ async fn run_command(command: Command, context: &mut Context) -> Result<()> {
         Command::Wire(command) => wire::run(command, context).await,
         Command::Completions(arguments) => completions::run(&arguments, self::command(), context),
     }
-}
-
-/// Logs to stderr: warnings and errors always, as they may be all that tells why a server stopped
-/// taking events. Colours are for terminals only.
-fn start_log(verbose: u8) {
-    let level = match verbose {
-        0 => "error,pravega_sdk=warn",
-        1 => {
-            "info,pravega_sdk_controller_client=debug,pravega_sdk_connection_pool=debug,\
-             pravega_sdk_segment_client=debug,pravega_sdk_event_stream=debug"
-        }
-        _ => "trace",
-    };
-    let has_colours =
-        io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(level))
-        .with_ansi(has_colours)
-        .with_writer(io::stderr)
-        .init();
 }
 
 #[cfg(test)]
@@ -316,6 +360,56 @@ mod tests {
             assert_eq!(named.controller.option.as_deref(), Some("tcp://h:1"), "{arguments:?}");
             assert_eq!(named.context.option.as_deref(), Some("a"), "{arguments:?}");
             assert_eq!((named.controller.variable, named.context.variable), (None, None));
+        }
+    }
+
+    #[test]
+    fn global_options_are_last_in_every_help_and_those_for_access_only_in_long_ones() {
+        for arguments in
+            [&["pravega", "write", "--help"][..], &["pravega", "stream", "create", "-h"]]
+        {
+            let help = command().try_get_matches_from(arguments).unwrap_err().to_string();
+            let place = |text: &str| help.find(text).unwrap_or_else(|| panic!("{text}: {help}"));
+            assert!(place("\nOptions:") < place("\nGlobal options:"), "{help}");
+            assert!(place("\nGlobal options:") < place("--controller"), "{help}");
+            let is_long = arguments.contains(&"--help");
+            assert_eq!(help.contains("--keycloak-file"), is_long, "{help}");
+        }
+    }
+
+    #[test]
+    fn the_usage_of_an_error_has_no_global_options() {
+        let line = "pravega --controller tcp://h:1 --context c write s/t --json --length-prefixed";
+        let error = command().try_get_matches_from(line.split(' ')).unwrap_err();
+        let text = refused(error).to_string();
+        assert!(text.contains("Usage: pravega write"), "{text}");
+        assert!(!text.contains("--controller") && !text.contains("--context"), "{text}");
+        let usage = "Usage: pravega read --controller <URL> --count <COUNT> <STREAM>";
+        assert_eq!(without_globals(usage), "Usage: pravega read --count <COUNT> <STREAM>");
+    }
+
+    #[test]
+    fn short_and_other_names_of_commands_are_taken() {
+        for line in [
+            "scope ls",
+            "stream ls s",
+            "stream rm s/t",
+            "stream info s/t",
+            "streams list s",
+            "group ls s",
+            "group rm s/g",
+            "table info s/t",
+            "table rm s/t",
+            "txn ls s/t",
+            "context ls",
+            "context rm c",
+            "segment ls s/t",
+            "bytes info s/t",
+            "pub s/t",
+            "sub s/t",
+        ] {
+            let words = ["pravega"].into_iter().chain(line.split(' '));
+            assert!(command().try_get_matches_from(words).is_ok(), "{line}");
         }
     }
 

@@ -5,17 +5,19 @@ use std::{
     io::{ErrorKind, IsTerminal as _, Write as _},
 };
 
+use comfy_table::{ContentArrangement, presets};
 use serde_json::{Map, Value};
 
 use crate::{
     escape::escape,
     failure::{Failure, Result},
+    terminal,
 };
 
 /// Format of the data on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// Tab-separated, one record per line
+    /// One record per line, with tabs between its fields; in columns with a header on a terminal
     Text,
     /// One JSON object per line
     Json,
@@ -55,6 +57,15 @@ impl Record {
 pub(crate) struct Output {
     format: Format,
     is_terminal: bool,
+    /// Of the lists on a terminal: a long one comes in parts.
+    header: Header,
+}
+
+/// The line above the columns of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Header {
+    Due,
+    Shown,
 }
 
 /// Writes a line to stderr that is not data.
@@ -62,9 +73,16 @@ pub(crate) fn status(text: impl std::fmt::Display) {
     writeln!(std::io::stderr().lock(), "{text}").ok();
 }
 
+/// Number of items with their noun, and commas between thousands: `1 event`, `2,000 events`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    let shown = indicatif::HumanCount(count);
+    if count == 1 { format!("1 {what}") } else { format!("{shown} {what}s") }
+}
+
 impl Output {
     pub(crate) fn new(format: Format) -> Self {
-        Self { format, is_terminal: std::io::stdout().is_terminal() }
+        let is_terminal = std::io::stdout().is_terminal();
+        Self { format, is_terminal, header: Header::Due }
     }
 
     /// The format of the data.
@@ -77,9 +95,16 @@ impl Output {
         status(text);
     }
 
-    /// Writes a list. As text, fields are separated by tabs, so that other programs can split them.
+    /// Writes a list, or the next part of one. As text, fields are separated by tabs, so that other
+    /// programs can split them; on a terminal they are in columns below a header.
     pub(crate) fn list(&mut self, records: Vec<Record>) -> Result<()> {
-        self.lines(self.format.list(&records))
+        let lines = match self.format {
+            Format::Text if self.is_terminal && !records.is_empty() => {
+                columns(&records, std::mem::replace(&mut self.header, Header::Shown))
+            }
+            format => format.list(&records),
+        };
+        self.lines(lines)
     }
 
     /// Writes one record with all its fields, one per line as text.
@@ -115,12 +140,8 @@ impl Format {
                 .map(|record| record.0.values().map(plain).collect::<Vec<_>>().join("\t"))
                 .collect(),
             Self::Table => {
-                let Some(first) = records.first() else { return Vec::new() };
-                let mut table = table();
-                table.set_header(first.0.keys());
-                for record in records {
-                    table.add_row(record.0.values().map(plain));
-                }
+                let Some(mut table) = filled(records) else { return Vec::new() };
+                table.load_style(presets::UTF8_FULL_CONDENSED);
                 vec![table.to_string()]
             }
         }
@@ -137,6 +158,7 @@ impl Format {
             }
             Self::Table => {
                 let mut table = table();
+                table.load_style(presets::UTF8_FULL_CONDENSED);
                 for (name, value) in &record.0 {
                     table.add_row([name.clone(), plain(value)]);
                 }
@@ -146,14 +168,58 @@ impl Format {
     }
 }
 
+/// A table that is no wider than the terminal.
 fn table() -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
+    if let Some(width) = terminal::width() {
+        table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
+    }
     table
+}
+
+/// A table with a header; `None` if there are no records.
+fn filled(records: &[Record]) -> Option<comfy_table::Table> {
+    let mut table = table();
+    table.set_header(records.first()?.0.keys());
+    for record in records {
+        table.add_row(record.0.values().map(plain));
+    }
+    Some(table)
+}
+
+/// Records in columns, without borders.
+fn columns(records: &[Record], header: Header) -> Vec<String> {
+    let Some(mut table) = filled(records) else { return Vec::new() };
+    table.load_style(presets::NOTHING);
+    // A line that is wider than the terminal is wrapped by it, so that it can be copied as a whole.
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let above = match header {
+        Header::Due => 0,
+        Header::Shown => 1,
+    };
+    table.lines().skip(above).map(|line| line.trim_end().to_owned()).collect()
 }
 
 fn json(record: &Record) -> String {
     Value::Object(record.0.clone()).to_string()
+}
+
+/// Returns true if stdout is a regular file.
+pub(crate) fn is_file() -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd as _;
+
+        let stdout = std::io::stdout().as_fd().try_clone_to_owned().map(std::fs::File::from);
+        stdout.and_then(|file| file.metadata()).is_ok_and(|metadata| metadata.is_file())
+    }
+    #[cfg(not(unix))]
+    {
+        false
+    }
 }
 
 /// Waits until the reader of stdout has closed its pipe. Never ready if stdout is a file, or where
@@ -213,6 +279,26 @@ mod tests {
         let lines = Format::Text.list(&[record(), Record::new().with("name", "c")]);
         assert_eq!(lines, ["a \"b\"\tx, y\t3\t-", "c"]);
         assert!(Format::Text.list(&[]).is_empty());
+    }
+
+    #[test]
+    fn on_a_terminal_a_text_list_has_a_header_and_aligned_columns() {
+        let records = [record(), Record::new().with("name", "c").with("tags", "long").with("n", 1)];
+        let lines = columns(&records, Header::Due);
+        assert_eq!(lines[0], "name   tags  count  fix");
+        assert_eq!(lines[1], "a \"b\"  x, y  3      -");
+        assert_eq!(lines[2], "c      long  1");
+        assert_eq!(columns(&records, Header::Shown), lines[1..], "the next part of a long list");
+        assert!(columns(&[], Header::Due).is_empty());
+    }
+
+    #[test]
+    fn a_count_has_its_noun_in_the_right_number() {
+        for (count, text) in
+            [(0, "0 events"), (1, "1 event"), (2, "2 events"), (3_685_464, "3,685,464 events")]
+        {
+            assert_eq!(counted(count, "event"), text);
+        }
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::num::NonZeroU32;
 
-use pravega_sdk::types::{KeyRange, Offset, Scope, ScopedStream, SegmentId, SegmentOffset};
+use pravega_sdk::{
+    Timestamp,
+    types::{KeyRange, Offset, Scope, ScopedStream, SegmentId, SegmentOffset, TransactionId},
+};
 
 /// A scope, including internal ones, for commands that may inspect them.
 pub(crate) fn any_scope(text: &str) -> Result<Scope, String> {
@@ -17,6 +20,45 @@ pub(crate) fn any_stream(text: &str) -> Result<ScopedStream, String> {
 /// A number above 0.
 pub(crate) fn count(text: &str) -> Result<NonZeroU32, String> {
     text.parse().map_err(|_| format!("\"{text}\" is not a number above 0"))
+}
+
+/// One character, which may be written as `\t`, `\n`, `\0` or `\\`.
+pub(crate) fn character(text: &str) -> Result<char, String> {
+    let mut chars = text.chars();
+    match (text, chars.next(), chars.next()) {
+        ("\\t", ..) => Ok('\t'),
+        ("\\n", ..) => Ok('\n'),
+        ("\\0", ..) => Ok('\0'),
+        ("\\\\", ..) => Ok('\\'),
+        (_, Some(one), None) => Ok(one),
+        (_, None, _) => Err("it is empty; write one character, or \\t for a tab".to_owned()),
+        _ => Err(format!("\"{text}\" is not one character; \\t is a tab")),
+    }
+}
+
+/// The id of a transaction.
+pub(crate) fn transaction_id(text: &str) -> Result<TransactionId, String> {
+    text.parse().map_err(|_| {
+        format!("\"{text}\" is not the id of a transaction, as `pravega txn begin` prints it")
+    })
+}
+
+/// A time: milliseconds since 1970, or as 2020-09-13T12:26:40Z.
+pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
+    if let Ok(millis) = text.parse() {
+        return Ok(Timestamp::from_millis(millis));
+    }
+    text.parse().map_err(|_| {
+        format!("\"{text}\" is not a time; write milliseconds since 1970, or 2020-09-13T12:26:40Z")
+    })
+}
+
+/// The text of an error about a line of JSON, with its column. The caller knows the line.
+pub(crate) fn json_error(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = text.strip_suffix(&place).unwrap_or(&text);
+    format!("{text} at column {}", error.column())
 }
 
 /// A segment's id: a number, or `number.#epoch.epoch`.
@@ -80,11 +122,11 @@ pub(crate) fn limits<T>(
     }
 }
 
-/// A number of bytes, with K, M, G or T for powers of 1024.
+/// A number of bytes, with K, M, G or T for powers of 1024; `1.5G` is one, too.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let refuse = || format!("\"{text}\" is not a number of bytes; write 1048576 or 1M");
+    let refuse = || format!("\"{text}\" is not a number of bytes; write 1048576, 1M or 1.5G");
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match text.get(digits.len()..).unwrap_or_default().to_ascii_uppercase().as_str() {
+    let unit: u64 = match &*text.get(digits.len()..).unwrap_or_default().to_ascii_uppercase() {
         "" | "B" => 1,
         "K" | "KB" | "KIB" => 1 << 10,
         "M" | "MB" | "MIB" => 1 << 20,
@@ -92,7 +134,17 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
         "T" | "TB" | "TIB" => 1 << 40,
         _ => return Err(refuse()),
     };
-    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(refuse)
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let whole = whole.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    let parts = thousandths(fraction).filter(|parts| *parts == 0 || unit > 1);
+    let parts = parts.and_then(|parts| parts.checked_mul(unit)).map(|parts| parts / 1000);
+    whole.zip(parts).and_then(|(whole, parts)| whole.checked_add(parts)).ok_or_else(refuse)
+}
+
+/// The digits after a decimal point, of which there are up to three, in thousandths.
+fn thousandths(digits: &str) -> Option<u64> {
+    let is_fraction = (1..=3).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    is_fraction.then(|| format!("{digits:0<3}").parse().ok()).flatten()
 }
 
 /// A number of bytes in memory.
@@ -135,10 +187,27 @@ mod tests {
             ("1M", 1 << 20),
             ("1GiB", 1 << 30),
             ("2T", 2 << 40),
+            ("1.5K", 1536),
+            ("0.5MiB", 512 << 10),
+            ("1.25G", 1280 << 20),
         ] {
             assert_eq!(bytes(text), Ok(expected), "{text}");
         }
-        for text in ["", "K", "-1", "1.5M", "12 bananas", "1X", "99999999999T"] {
+        for text in [
+            "",
+            "K",
+            "-1",
+            "1.5",
+            "1.5B",
+            ".5M",
+            "1.M",
+            "1.2345G",
+            "1.-5M",
+            "12 bananas",
+            "1X",
+            "99999999999T",
+            "16777215.999T1",
+        ] {
             assert!(bytes(text).is_err(), "{text}");
         }
     }
@@ -176,6 +245,31 @@ mod tests {
     fn a_duration_needs_a_unit() {
         assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
         assert!(duration("30").unwrap_err().contains("such as 30s or 2h"));
+    }
+
+    #[test]
+    fn a_character_is_one_or_the_name_of_one() {
+        for (text, expected) in
+            [(":", ':'), ("→", '→'), ("\\t", '\t'), ("\\n", '\n'), ("\\\\", '\\'), ("\\", '\\')]
+        {
+            assert_eq!(character(text), Ok(expected), "{text}");
+        }
+        assert!(character("::").unwrap_err().contains("\"::\" is not one character"));
+        assert!(character("").unwrap_err().contains("it is empty"));
+    }
+
+    #[test]
+    fn an_id_and_a_time_are_refused_in_words_of_their_own() {
+        assert!(transaction_id("notanid").unwrap_err().contains("as `pravega txn begin` prints"));
+        assert_eq!(timestamp("1600000000000"), Ok(Timestamp::from_millis(1_600_000_000_000)));
+        assert_eq!(timestamp("2020-09-13T12:26:40Z"), timestamp("1600000000000"));
+        assert!(timestamp("now").unwrap_err().contains("milliseconds since 1970"));
+    }
+
+    #[test]
+    fn an_error_of_json_has_the_column_and_no_line() {
+        let error = serde_json::from_str::<serde_json::Value>("{x").unwrap_err();
+        assert_eq!(json_error(&error), "key must be a string at column 2");
     }
 
     #[test]

@@ -79,7 +79,11 @@ pub(crate) fn resolve(named: &Named, access: &Access, limits: Limits) -> Result<
     let chosen = named.chosen(ContextsFile::find().as_ref())?;
     let Choice { url, url_origin, context } = Choice::new(&named.controller, chosen);
     let url = if url_origin == Origin::Context { beside_environment(&url)? } else { url };
-    let config = ClientConfig::from_url(&url)?;
+    let config = ClientConfig::from_url(&url).map_err(|error| {
+        let is_url = error.setting() == Some("url") && url_origin == Origin::Environment;
+        let failure = Failure::from(error);
+        if is_url { failure.with_hint("correct PRAVEGA_CONTROLLER_URI") } else { failure }
+    })?;
     let (context, left_out) = match context {
         Some(context) => usable(context, &Target::of_config(&config), url_origin)?,
         None => (None, None),

@@ -1,16 +1,21 @@
 //! SIGINT and SIGTERM: a command that has events or bytes in hand stops in order.
 
-use std::io;
+use std::{io, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
+    time::sleep,
 };
 
 use crate::{
     failure::{Failure, Result},
     signal::Signal,
 };
+
+/// Time after the first signal in which a command that only prints has ended. It leaves a reader
+/// group in less, but a reader of stdout may take nothing.
+const LAST: Duration = Duration::from_secs(15);
 
 /// The signals that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,12 +60,22 @@ impl Stop {
     }
 
     /// Takes over the first signal, for a command that prints its position before it ends. The
-    /// second one ends the process even if the reader of stdout takes no more.
+    /// second one ends the process even if the reader of stdout takes no more, and so does the
+    /// first one after a while.
     pub(crate) fn listen_once() -> Result<Self> {
         let stop = Self::listen(|| {})?;
-        let again = stop.clone();
+        let received = stop.clone();
         tokio::spawn(async move {
-            std::process::exit(again.again().await.exit_code().into());
+            let late = async {
+                let signal = received.requested().await;
+                sleep(LAST).await;
+                signal
+            };
+            let signal = tokio::select! {
+                signal = received.again() => signal,
+                signal = late => signal,
+            };
+            std::process::exit(signal.exit_code().into());
         });
         Ok(stop)
     }

@@ -14,6 +14,28 @@ pub(crate) fn is_present() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
+/// The width of the terminal that stdout is, in columns; `None` if it is none.
+#[cfg(unix)]
+pub(crate) fn width() -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(size.ws_col).filter(|columns| *columns > 0)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn width() -> Option<u16> {
+    None
+}
+
+/// Asks a question to which only a yes is one, and returns true for it.
+///
+/// # Cancel safety
+///
+/// As [`ask`].
+pub(crate) async fn agrees(question: &str) -> Result<bool> {
+    let answer = ask(&format!("{question} [y/N] ")).await?;
+    Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
 /// Asks a question, and returns the answer without the white space around it.
 ///
 /// # Cancel safety

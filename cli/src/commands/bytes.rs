@@ -33,6 +33,8 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Append a file or stdin to a byte stream
+    ///
+    /// A byte stream has one writer at a time: if another one appends meanwhile, this one fails.
     Put {
         /// SCOPE/STREAM, with one segment
         stream: ScopedStream,
@@ -71,6 +73,7 @@ pub(crate) enum Command {
         offset: Offset,
     },
     /// Show the head and tail offsets of a byte stream
+    #[command(visible_alias = "info")]
     Show {
         /// SCOPE/STREAM, with one segment
         stream: ScopedStream,
@@ -98,7 +101,8 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             let mut reader = client.byte_reader_with(&stream, config).await?;
             let end = reader.tail_offset().await?;
             let available = end.0.abs_diff(reader.offset().0);
-            copy(&mut reader, length.unwrap_or(u64::MAX).min(available), output).await
+            let left = length.unwrap_or(u64::MAX).min(available);
+            copy(&stream, &mut reader, left, output).await
         }
         Command::Tail { stream, back } => {
             let at = client.byte_reader(&stream).await?;
@@ -106,7 +110,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             let start = Offset(tail.0.saturating_sub_unsigned(back).max(head.0));
             let config = limits.byte_reader(Reading::Following).with_start(start);
             let mut reader = client.byte_reader_with(&stream, config).await?;
-            copy(&mut reader, u64::MAX, output).await
+            copy(&stream, &mut reader, u64::MAX, output).await
         }
         Command::Truncate { stream, offset } => {
             let writer = client.byte_writer(&stream).await?;
@@ -274,7 +278,13 @@ impl Rest {
     }
 }
 
-async fn copy(reader: &mut pravega_sdk::ByteReader, left: u64, output: &mut Output) -> Result<()> {
+async fn copy(
+    stream: &ScopedStream,
+    reader: &mut pravega_sdk::ByteReader,
+    left: u64,
+    output: &mut Output,
+) -> Result<()> {
+    let stop = Stop::listen_once()?;
     let closed = closed();
     tokio::pin!(closed);
     let mut rest = Rest { left, missing: 0 };
@@ -282,6 +292,14 @@ async fn copy(reader: &mut pravega_sdk::ByteReader, left: u64, output: &mut Outp
         let asked = reader.offset();
         let next = tokio::select! {
             biased;
+            signal = stop.requested() => {
+                io::stdout().flush().ok();
+                let at = reader.offset();
+                let failure = Failure::stopped(signal, format_args!("printed up to offset {at}"));
+                return Err(failure.with_hint(format!(
+                    "to go on: pravega bytes get {stream} --offset {at}"
+                )));
+            }
             next = reader.next_bytes() => next,
             () = &mut closed => break,
         };

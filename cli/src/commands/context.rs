@@ -35,9 +35,10 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List the contexts
+    #[command(visible_alias = "ls")]
     List,
     /// Show a context; never a secret
-    #[command(visible_alias = "show")]
+    #[command(visible_aliases = ["info", "show"])]
     Describe {
         /// Its name [default: the context that commands use]
         name: Option<String>,
@@ -55,6 +56,7 @@ pub(crate) enum Command {
     /// for credentials say. Nothing is checked at the server, and of files only the path is kept
     Set(SetArguments),
     /// Delete a context
+    #[command(visible_alias = "rm")]
     Delete {
         /// Its name
         name: String,

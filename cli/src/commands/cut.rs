@@ -1,8 +1,9 @@
 //! `pravega cut`
 
 use clap::Subcommand;
-use pravega_sdk::types::{
-    BoundedCut, ScopedStream, SegmentId, SegmentOffset, SegmentRange, StreamCut,
+use pravega_sdk::{
+    BatchClient,
+    types::{BoundedCut, ScopedStream, SegmentId, SegmentOffset, SegmentRange, StreamCut},
 };
 
 use crate::{
@@ -14,11 +15,11 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show the positions in a stream cut, or the cut at the head or tail of a stream
+    /// Show the positions in a stream cut, or the cuts at the head and tail of a stream
     Show {
-        /// The text of a stream cut; or SCOPE/STREAM, with --at
+        /// The text of a stream cut; or SCOPE/STREAM
         what: String,
-        /// Which end of the stream
+        /// Only the cut at this end of the stream
         #[arg(long, value_enum)]
         at: Option<At>,
     },
@@ -79,10 +80,13 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
                 output.list(cut.positions().map(record).collect())
             }
             Ok(StreamCut::Unbounded) => output.raw(b"UNBOUNDED\n"),
-            Err(error) => {
-                let hint = "for a cut of a stream: pravega cut show SCOPE/STREAM --at head";
-                Err(Failure::usage(with_causes(&error)).with_hint(hint))
-            }
+            Err(error) => match what.parse::<ScopedStream>() {
+                Ok(stream) => ends(&client.batch_client(&stream).await?, output).await,
+                Err(_) => {
+                    let hint = "for the cuts of a stream: pravega cut show SCOPE/STREAM";
+                    Err(Failure::usage(with_causes(&error)).with_hint(hint))
+                }
+            },
         },
         Command::Next { cut, bytes } => {
             let StreamCut::At(cut) = cut else {
@@ -110,6 +114,16 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             output.list(ranges.iter().map(record).collect())
         }
     }
+}
+
+/// Prints the cuts at both ends of a stream.
+async fn ends(batch: &BatchClient, output: &mut Output) -> Result<()> {
+    let record = |at: &str, cut: BoundedCut| {
+        let record = Record::new().with("at", at).with("shows", cut.to_string());
+        record.with("cut", StreamCut::from(cut).to_text())
+    };
+    let (head, tail) = (batch.head_cut().await?, batch.tail_cut().await?);
+    output.list(vec![record("head", head), record("tail", tail)])
 }
 
 fn print(cut: &BoundedCut, output: &mut Output) -> Result<()> {

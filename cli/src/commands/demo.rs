@@ -10,11 +10,12 @@ use std::{
 
 use bytes::Bytes;
 use pravega_sdk::{
-    EventWriter, ReadUntil, StreamPosition,
+    EventWriter, MAX_ROUTING_KEY_LEN, ReadUntil, StreamPosition,
     codec::Raw,
     embedded::{Embedded, EmbeddedServer},
     group::GroupItem,
     types::{KeyRange, ReaderGroupConfiguration, ScopedReaderGroup, ScopedStream, SegmentId},
+    wire_protocol::event::MAX_EVENT_LEN,
 };
 
 use super::stream::scale;
@@ -145,6 +146,19 @@ fn read_lines(file: &Path) -> Result<Vec<Bytes>> {
     }
     if lines.is_empty() {
         return Err(Failure::usage(format!("{} has no lines", file.display())));
+    }
+    let long = lines.iter().map(|line| key(line).len());
+    if let Some((at, len)) = long.enumerate().find(|(_, len)| *len > MAX_ROUTING_KEY_LEN) {
+        let text = format_args!(
+            "line {}: its first word, the routing key, has {len} bytes, and {MAX_ROUTING_KEY_LEN} \
+             are allowed",
+            at + 1
+        );
+        return Err(Failure::invalid_input(text));
+    }
+    if let Some(at) = lines.iter().position(|line| line.len() > MAX_EVENT_LEN) {
+        let text = format_args!("line {} is longer than {MAX_EVENT_LEN} bytes", at + 1);
+        return Err(Failure::invalid_input(text));
     }
     Ok(lines)
 }

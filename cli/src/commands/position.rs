@@ -37,6 +37,11 @@ impl FromStr for Position {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "start" | "earliest" | "beginning" => return Ok(Self::At(StreamPosition::Head)),
+            "end" | "latest" => return Ok(Self::At(StreamPosition::Tail)),
+            _ => {}
+        }
         match text.parse() {
             Ok(position) => return Ok(Self::At(position)),
             Err(StreamPositionError::Form) => {}
@@ -94,6 +99,12 @@ mod tests {
     #[test]
     fn a_position_is_a_word_a_cut_an_event_or_a_time() {
         assert!(matches!("head".parse(), Ok(Position::At(StreamPosition::Head))));
+        for head in ["start", "earliest", "beginning"] {
+            assert!(matches!(head.parse(), Ok(Position::At(StreamPosition::Head))), "{head}");
+        }
+        for tail in ["end", "latest"] {
+            assert!(matches!(tail.parse(), Ok(Position::At(StreamPosition::Tail))), "{tail}");
+        }
         assert!(matches!("UNBOUNDED".parse(), Ok(Position::Unbounded)));
         for event in ["s/t/0.#epoch.0:8-16", "event:s/t/0.#epoch.0:8-16"] {
             assert!(matches!(event.parse(), Ok(Position::At(StreamPosition::Event(_)))));
@@ -112,7 +123,7 @@ mod tests {
     #[test]
     fn text_of_no_form_is_refused_with_the_forms_and_a_damaged_cut_with_its_damage() {
         let error = |text: &str| text.parse::<Position>().unwrap_err();
-        for text in ["", "earliest", "0:11", "xyz"] {
+        for text in ["", "earlier", "0:11", "xyz"] {
             assert_eq!(error(text), FORMS, "{text:?}");
         }
         assert!(error("H4sIAAAA").contains("not gzip"));

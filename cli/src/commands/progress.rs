@@ -7,8 +7,7 @@ pub(super) fn bar(len: Option<u64>) -> ProgressBar {
     let (bar, template) = match len {
         Some(len) => (
             ProgressBar::new(len),
-            "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}, \
-             {eta} left, {msg}",
+            "{wide_bar} {binary_bytes}/{binary_total_bytes}, {eta} left, {msg}",
         ),
         None => (
             ProgressBar::no_length(),

@@ -11,6 +11,7 @@ use pravega_sdk::{
 use crate::{
     failure::{Failure, Result},
     output::{Output, Record},
+    terminal,
 };
 
 /// Items that are sorted and printed together. Pages of servers have up to 1000.
@@ -40,6 +41,19 @@ pub(super) async fn list<T: Unpin + Ord>(
         }
     }
     Ok(())
+}
+
+/// Asks a person at the terminal about something that cannot be undone, and fails without a yes.
+/// Without a terminal the command line is enough.
+///
+/// # Cancel safety
+///
+/// As [`terminal::ask`].
+pub(super) async fn confirm(question: &str) -> Result<()> {
+    if !terminal::is_present() || terminal::agrees(question).await? {
+        return Ok(());
+    }
+    Err(Failure::other("nothing was deleted"))
 }
 
 pub(super) fn created(

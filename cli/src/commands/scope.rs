@@ -1,9 +1,6 @@
 //! `pravega scope`
 
-use std::{
-    io::{self, IsTerminal as _, Write as _},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use clap::Subcommand;
 use futures_util::StreamExt as _;
@@ -12,12 +9,13 @@ use pravega_sdk::{
     types::{ErrorKind, Scope},
 };
 
-use super::report::{created, deleted, list};
+use super::report::{self, created, deleted, list};
 use crate::{
     context::Context,
     failure::{Failure, Result},
     output::{Output, Record},
     parse::any_scope,
+    terminal,
 };
 
 #[derive(Debug, Subcommand)]
@@ -28,14 +26,17 @@ pub(crate) enum Command {
         scope: Scope,
     },
     /// List all scopes
+    #[command(visible_alias = "ls")]
     List,
     /// Show what a scope contains
+    #[command(visible_alias = "info")]
     Describe {
         /// Its name
         #[arg(value_parser = any_scope)]
         scope: Scope,
     },
     /// Delete an empty scope
+    #[command(visible_alias = "rm")]
     Delete {
         /// Its name
         #[arg(value_parser = any_scope)]
@@ -62,7 +63,13 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
         }
         Command::Describe { scope } => describe(&scope, controller, output).await,
         Command::Delete { scope, recursive: false, .. } => {
-            deleted("scope", &scope, controller.delete_scope(&scope).await?, output)
+            let deletion = controller.delete_scope(&scope).await.map_err(|error| {
+                let is_filled = error.kind() == ErrorKind::NotEmpty;
+                let failure = Failure::from(error);
+                let hint = format!("with all it holds: pravega scope delete {scope} --recursive");
+                if is_filled { failure.with_hint(hint) } else { failure }
+            })?;
+            deleted("scope", &scope, deletion, output)
         }
         Command::Delete { scope, recursive: true, yes } => {
             delete_recursive(&scope, yes, controller, output).await
@@ -80,7 +87,7 @@ async fn delete_recursive(
     check_exists(scope, controller).await?;
     let contents = Contents::of(scope, controller).await?;
     if !yes {
-        confirm(scope, &contents)?;
+        confirm(scope, &contents).await?;
     }
     let deletion = controller.delete_scope_recursive(scope).await?;
     if deletion == Deletion::Deleted {
@@ -90,22 +97,13 @@ async fn delete_recursive(
 }
 
 /// Asks on the terminal if the scope should be deleted, and fails without a yes.
-fn confirm(scope: &Scope, contents: &Contents) -> Result<()> {
+async fn confirm(scope: &Scope, contents: &Contents) -> Result<()> {
     let summary = contents.summary();
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    if !terminal::is_present() {
         let text = format_args!("scope {scope} holds {summary}: --recursive needs --yes");
         return Err(Failure::usage(text));
     }
-    let question = format!("Delete scope {scope} with {summary}, and all their data? [y/N] ");
-    let mut answer = String::new();
-    io::stderr()
-        .write_all(question.as_bytes())
-        .and_then(|()| io::stdin().read_line(&mut answer))
-        .map_err(|error| Failure::other(format_args!("cannot ask: {error}")))?;
-    match answer.trim().to_ascii_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(Failure::other("nothing was deleted")),
-    }
+    report::confirm(&format!("Delete scope {scope} with {summary}, and all their data?")).await
 }
 
 async fn check_exists(scope: &Scope, controller: &Arc<dyn Controller>) -> Result<()> {

@@ -13,12 +13,14 @@ use crate::{context::Context, failure::Result, output::Record, parse};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List the active segments of a stream
+    #[command(visible_alias = "ls")]
     List {
         /// SCOPE/STREAM
         #[arg(value_parser = parse::any_stream)]
         stream: ScopedStream,
     },
     /// Show head, tail and state of a segment, as its segment store reports them
+    #[command(visible_alias = "info")]
     Describe {
         /// SCOPE/STREAM/NUMBER.#epoch.EPOCH
         segment: ScopedSegment,
@@ -45,6 +47,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             let record = |segment: &pravega_sdk::controller_client::SegmentWithRange| {
                 Record::new()
                     .with("segment", ScopedSegment::new(&stream, segment.id).to_string())
+                    .with("id", i64::from(segment.id))
                     .with("low", segment.range.low())
                     .with("high", segment.range.high())
             };

@@ -1,12 +1,17 @@
 //! `pravega txn`
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use clap::Subcommand;
 use pravega_sdk::{
     ClientFactory, TransactionConfig, TransactionError,
     codec::Raw,
-    controller_client::{Controller, PingStatus, TransactionOutcome, TransactionState},
+    controller_client::{
+        Controller, ControllerError, PingStatus, TransactionOutcome, TransactionState,
+    },
     types::{ErrorKind, ScopedStream, Timestamp, TransactionId, WriterName},
 };
 
@@ -17,9 +22,14 @@ use super::{
 use crate::{
     context::Context,
     failure::{Failure, Result},
-    output::{Output, Record},
+    interrupt::unless_stopped,
+    output::{Output, Record, counted},
     parse,
 };
+
+/// A person who types the id of a transaction takes a while. Servers take no longer leases unless
+/// configured otherwise.
+const LEASE: &str = "10m";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -27,8 +37,14 @@ pub(crate) enum Command {
     Begin {
         /// SCOPE/STREAM
         stream: ScopedStream,
-        /// Time without a ping after which the controller aborts it
-        #[arg(long, value_parser = parse::some_time, default_value = "30s")]
+        /// Time without a ping after which the controller aborts it; servers take 10s to 10m unless
+        /// configured otherwise
+        #[arg(
+            long,
+            value_name = "DURATION",
+            value_parser = parse::some_time,
+            default_value = LEASE
+        )]
         lease: Duration,
     },
     /// Renew a transaction's lease
@@ -36,9 +52,15 @@ pub(crate) enum Command {
         /// SCOPE/STREAM
         stream: ScopedStream,
         /// Transaction id
+        #[arg(value_parser = parse::transaction_id)]
         id: TransactionId,
         /// Time without another ping after which the controller aborts it
-        #[arg(long, value_parser = parse::some_time, default_value = "30s")]
+        #[arg(
+            long,
+            value_name = "DURATION",
+            value_parser = parse::some_time,
+            default_value = LEASE
+        )]
         lease: Duration,
     },
     /// Write events to an open transaction, one per line of a file or stdin, and leave it open
@@ -46,19 +68,27 @@ pub(crate) enum Command {
         /// SCOPE/STREAM
         stream: ScopedStream,
         /// Transaction id
+        #[arg(value_parser = parse::transaction_id)]
         id: TransactionId,
         #[command(flatten)]
         input: InputArguments,
         /// Time without a ping after which the controller aborts it; pings are sent while events
         /// are written
-        #[arg(long, value_parser = parse::some_time, default_value = "30s")]
+        #[arg(
+            long,
+            value_name = "DURATION",
+            value_parser = parse::some_time,
+            default_value = LEASE
+        )]
         lease: Duration,
     },
     /// Show the state of a transaction
+    #[command(visible_alias = "info")]
     Status {
         /// SCOPE/STREAM
         stream: ScopedStream,
         /// Transaction id
+        #[arg(value_parser = parse::transaction_id)]
         id: TransactionId,
     },
     /// Commit a transaction
@@ -66,6 +96,7 @@ pub(crate) enum Command {
         /// SCOPE/STREAM
         stream: ScopedStream,
         /// Transaction id
+        #[arg(value_parser = parse::transaction_id)]
         id: TransactionId,
         /// Wait at most this long until readers see its events
         #[arg(long, value_parser = parse::some_time, value_name = "DURATION")]
@@ -73,18 +104,21 @@ pub(crate) enum Command {
         /// Writer id to record with the commit, for watermarks
         #[arg(long, requires = "time")]
         writer: Option<WriterName>,
-        /// Event time in ms since 1970 to record with the commit, for watermarks
-        #[arg(long, requires = "writer")]
-        time: Option<i64>,
+        /// Event time to record with the commit, for watermarks: milliseconds since 1970, or
+        /// 2020-09-13T12:26:40Z
+        #[arg(long, requires = "writer", value_parser = parse::timestamp)]
+        time: Option<Timestamp>,
     },
     /// Abort a transaction
     Abort {
         /// SCOPE/STREAM
         stream: ScopedStream,
         /// Transaction id
+        #[arg(value_parser = parse::transaction_id)]
         id: TransactionId,
     },
     /// List recently finished transactions
+    #[command(visible_alias = "ls")]
     List {
         /// SCOPE/STREAM
         stream: ScopedStream,
@@ -97,7 +131,8 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
     let controller = client.controller();
     match command {
         Command::Begin { stream, lease } => {
-            let transaction = controller.create_transaction(&stream, lease).await?;
+            let transaction = controller.create_transaction(&stream, lease).await;
+            let transaction = transaction.map_err(|error| refused(error, lease))?;
             output.list(vec![Record::new().with("transaction", transaction.id.to_string())])
         }
         Command::Ping { stream, id, lease } => {
@@ -106,7 +141,8 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
                 PingStatus::Committed => "committed",
                 PingStatus::Aborted => "aborted",
                 PingStatus::LeaseTooLarge => {
-                    return Err(Failure::usage("the server refuses a lease that long"));
+                    return Err(Failure::usage("the server refuses a lease that long")
+                        .with_hint("most take 10s to 10m: --lease 10m"));
                 }
                 PingStatus::MaxExecutionTimeExceeded => "max-execution-time-exceeded",
                 PingStatus::Disconnected => "disconnected",
@@ -125,18 +161,18 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             output.one(Record::new().with("transaction", id.to_string()).with("state", state))
         }
         Command::Commit { stream, id, wait, writer, time } => {
-            controller
-                .commit_transaction(
-                    &stream,
-                    id,
-                    writer.as_ref().zip(time.map(Timestamp::from_millis)),
-                )
-                .await?;
-            output.status(format_args!("commit of {id} accepted"));
-            match wait {
-                None => Ok(()),
-                Some(limit) => wait_until_committed(controller, &stream, id, limit).await,
-            }
+            controller.commit_transaction(&stream, id, writer.as_ref().zip(time)).await?;
+            let Some(limit) = wait else {
+                output.status(format_args!("commit of {id} accepted; readers see it soon"));
+                return Ok(());
+            };
+            let begun = Instant::now();
+            let waiting = wait_until_committed(controller, &stream, id, limit);
+            let next = format!("its state: pravega txn status {stream} {id}");
+            unless_stopped(waiting, "the commit was accepted, and goes on", &next).await?;
+            let millis = begun.elapsed().as_millis();
+            output.status(format_args!("committed {id}; visible to readers after {millis} ms"));
+            Ok(())
         }
         Command::Abort { stream, id } => {
             controller.abort_transaction(&stream, id).await?;
@@ -157,6 +193,17 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             output.list(completed.iter().map(record).collect())
         }
     }
+}
+
+/// The failure to begin a transaction. The server does not tell a lease that is too long from a
+/// failure of its own.
+fn refused(error: ControllerError, lease: Duration) -> Failure {
+    let is_long = lease > Duration::from_secs(600) && error.kind() == ErrorKind::ServerFailure;
+    let failure = Failure::from(error);
+    if is_long {
+        return Failure::usage(failure).with_hint("most servers take 10s to 10m: --lease 10m");
+    }
+    failure
 }
 
 fn name(state: TransactionState) -> &'static str {
@@ -201,11 +248,11 @@ async fn write(
     })??;
     let skipped = match input.skipped() {
         0 => String::new(),
-        skipped => format!("; skipped {skipped} invalid lines"),
+        skipped => format!("; skipped {}", counted(skipped, "invalid line")),
     };
     output.status(format_args!(
-        "wrote {} events, {}, to the transaction{skipped}",
-        fed.events,
+        "wrote {}, {}, to the transaction{skipped}",
+        counted(fed.events, "event"),
         indicatif::HumanBytes(fed.bytes)
     ));
     let places = input.places();

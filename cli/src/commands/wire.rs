@@ -28,6 +28,7 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List all commands with their fields; fields in brackets are optional
+    #[command(visible_alias = "ls")]
     List,
     /// Send one command and print the reply. Request id and token are filled in if not given
     Send {

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::{
     context::Context,
     failure::{Failure, Result, with_causes},
+    interrupt::unless_stopped,
     output::{Format, Output, Record},
     parse::some_time,
 };
@@ -58,10 +59,16 @@ pub(super) async fn run(
         group.initiate_checkpoint(&name).await?;
         return output.list(vec![Record::new().with("name", name)]);
     }
-    match group.checkpoint(&name, arguments.wait).await {
-        Ok(checkpoint) => print(&checkpoint, output),
-        Err(error) => Err(explained(error, &name, &group)),
-    }
+    let taking = async {
+        let taken = group.checkpoint(&name, arguments.wait).await;
+        taken.map_err(|error| explained(error, &name, &group))
+    };
+    let next = format!(
+        "to wait again: pravega group checkpoint {} --name {name}; or give it up with --cancel",
+        arguments.group
+    );
+    let checkpoint = unless_stopped(taking, "the checkpoint stays in the group", &next).await?;
+    print(&checkpoint, output)
 }
 
 fn print(checkpoint: &Checkpoint, output: &mut Output) -> Result<()> {

@@ -56,14 +56,14 @@ pub(crate) enum Command {
         settings: Box<Settings>,
     },
     /// List the reader groups of a scope
-    #[command(alias = "ls")]
+    #[command(visible_alias = "ls")]
     List {
         /// The scope
         #[arg(value_parser = parse::any_scope)]
         scope: Scope,
     },
     /// Show a reader group: its configuration, its readers and checkpoints, and where they are
-    #[command(alias = "info")]
+    #[command(visible_alias = "info")]
     Describe {
         /// SCOPE/GROUP
         group: ScopedReaderGroup,
@@ -115,7 +115,7 @@ pub(crate) enum Command {
     /// Print what happens to a group: segments, readers, resets, the end of its data
     Watch(watch::Arguments),
     /// Delete a reader group
-    #[command(alias = "rm")]
+    #[command(visible_alias = "rm")]
     Delete {
         /// SCOPE/GROUP
         group: ScopedReaderGroup,

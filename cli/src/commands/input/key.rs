@@ -5,6 +5,8 @@ use std::fmt;
 use pravega_sdk::event_stream::MAX_ROUTING_KEY_LEN;
 use serde_json::Value;
 
+use crate::parse::json_error;
+
 /// Where the routing key of a record is.
 #[derive(Debug, Clone)]
 pub(super) enum KeySource {
@@ -29,7 +31,8 @@ pub(super) enum NoEvent {
     KeyIsNotUtf8,
     KeyTooLong(usize),
     NotJson(serde_json::Error),
-    NotAnObject,
+    /// What it is instead.
+    NotAnObject(&'static str),
     NoField(String),
     NullField(String),
 }
@@ -44,8 +47,8 @@ impl fmt::Display for NoEvent {
             Self::KeyTooLong(len) => {
                 write!(f, "the routing key has {len} bytes, {MAX_ROUTING_KEY_LEN} are allowed")
             }
-            Self::NotJson(error) => write!(f, "not JSON: {error}"),
-            Self::NotAnObject => f.write_str("not a JSON object, so it has no fields"),
+            Self::NotJson(error) => write!(f, "not JSON: {}", json_error(error)),
+            Self::NotAnObject(kind) => write!(f, "it is {kind}, not a JSON object with fields"),
             Self::NoField(field) => write!(f, "no field {field:?}"),
             Self::NullField(field) => write!(f, "the field {field:?} is null"),
         }
@@ -96,7 +99,14 @@ fn parse(record: &[u8]) -> Result<Value, NoEvent> {
 }
 
 fn field_of(value: &Value, field: &str) -> Result<String, NoEvent> {
-    let Value::Object(fields) = value else { return Err(NoEvent::NotAnObject) };
+    let fields = match value {
+        Value::Object(fields) => fields,
+        Value::Array(_) => return Err(NoEvent::NotAnObject("an array")),
+        Value::String(_) => return Err(NoEvent::NotAnObject("a string")),
+        Value::Number(_) => return Err(NoEvent::NotAnObject("a number")),
+        Value::Bool(_) => return Err(NoEvent::NotAnObject("true or false")),
+        Value::Null => return Err(NoEvent::NotAnObject("null")),
+    };
     match fields.get(field) {
         None => Err(NoEvent::NoField(field.to_owned())),
         Some(Value::Null) => Err(NoEvent::NullField(field.to_owned())),
@@ -158,8 +168,8 @@ mod tests {
         let error = |record: &str| split(&source, record).unwrap_err();
         assert_eq!(error("{}"), r#"no field "id""#);
         assert_eq!(error(r#"{"id":null}"#), r#"the field "id" is null"#);
-        assert_eq!(error("[1,2]"), "not a JSON object, so it has no fields");
-        assert!(error("x").starts_with("not JSON: "));
+        assert_eq!(error("[1,2]"), "it is an array, not a JSON object with fields");
+        assert_eq!(error("{x"), "not JSON: key must be a string at column 2");
     }
 
     #[test]

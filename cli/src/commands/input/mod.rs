@@ -34,13 +34,14 @@ use crate::{
     parse,
     signal::Signal,
     stop::Stop,
+    terminal,
 };
 
 /// The source of the events, and the part of each that is its routing key.
 #[derive(Debug, clap::Args)]
 pub(crate) struct InputArguments {
-    /// File to read events from [default: stdin]
-    #[arg(long, short, value_name = "FILE")]
+    /// File to read events from, one per line; - is stdin [default: stdin]
+    #[arg(long, short, value_name = "FILE", help_heading = INPUT)]
     file: Option<PathBuf>,
 
     /// Split each line at the first such character: the routing key is before it, the event after
@@ -48,6 +49,8 @@ pub(crate) struct InputArguments {
     #[arg(
         long,
         value_name = "CHARACTER",
+        help_heading = INPUT,
+        value_parser = parse::character,
         conflicts_with_all = ["json", "key_field", "length_prefixed"]
     )]
     key_separator: Option<char>,
@@ -56,44 +59,54 @@ pub(crate) struct InputArguments {
     // A requirement that another option rules out is not checked, so those are named, too.
     #[arg(
         long,
+        help_heading = INPUT,
         requires = "key_separator",
         conflicts_with_all = ["json", "key_field", "length_prefixed"]
     )]
     keep_key: bool,
 
     /// Field of each JSON line that is its routing key; implies --json
-    #[arg(long, value_name = "FIELD", conflicts_with = "length_prefixed")]
+    #[arg(long, help_heading = INPUT, value_name = "FIELD", conflicts_with = "length_prefixed")]
     key_field: Option<String>,
 
     /// Require every line to be JSON
-    #[arg(long, conflicts_with = "length_prefixed")]
+    #[arg(long, help_heading = INPUT, conflicts_with = "length_prefixed")]
     json: bool,
 
     /// Read length-prefixed events (u32, big-endian) instead of lines
-    #[arg(long)]
+    #[arg(long, help_heading = INPUT)]
     length_prefixed: bool,
 
     /// Keep a carriage return at the end of a line and a byte-order mark before the first one;
     /// without this option a line ends with \n or \r\n
-    #[arg(long, conflicts_with = "length_prefixed")]
+    #[arg(long, help_heading = INPUT, conflicts_with = "length_prefixed")]
     raw_lines: bool,
 
     /// Maximum length of an event, with K, M or G for powers of 1024; events over 8M are sent
     /// through a temporary segment
-    #[arg(long, value_name = "BYTES", value_parser = parse::length, default_value = "8M")]
+    #[arg(
+        long,
+        help_heading = INPUT,
+        value_name = "BYTES",
+        value_parser = parse::length,
+        default_value = "8M"
+    )]
     max_event_bytes: usize,
 
     /// Check the whole file first: if a line is invalid, nothing is written
-    #[arg(long, requires = "file", conflicts_with = "skip_bad")]
+    #[arg(long, help_heading = INPUT, requires = "file", conflicts_with = "skip_bad")]
     check: bool,
 
     /// Skip invalid lines, and report each on stderr
-    #[arg(long, conflicts_with = "length_prefixed")]
+    #[arg(long, help_heading = INPUT, conflicts_with = "length_prefixed")]
     skip_bad: bool,
 
     #[arg(skip)]
     limit: Limit,
 }
+
+/// The heading of the options of the input.
+const INPUT: &str = "Input";
 
 /// Input that can be read, and is not yet.
 pub(crate) struct Opened {
@@ -176,14 +189,18 @@ impl InputArguments {
     /// Opens the input, and checks it if the arguments ask for that.
     pub(crate) fn open(self) -> Result<Opened> {
         let rules = self.rules();
-        let places = Places::new(Unit::of(rules.framing), self.file.clone());
+        let file = self.file.filter(|path| path.as_os_str() != "-");
+        let places = Places::new(Unit::of(rules.framing), file.clone());
         if self.check {
-            match open(self.file.as_ref())? {
+            match open(file.as_ref())? {
                 (source, Some(_)) => check(source, &rules)?,
                 (_, None) => return Err(Failure::usage("--check needs a file that is no pipe")),
             }
         }
-        let (source, len) = open(self.file.as_ref())?;
+        let (source, len) = open(file.as_ref())?;
+        if file.is_none() && terminal::is_present() {
+            status("reading from the terminal; Ctrl-D ends");
+        }
         Ok(Opened { source, rules, places, len })
     }
 
@@ -235,7 +252,9 @@ impl Opened {
     /// Takes over the signals, and starts a thread that reads the events, up to the first invalid
     /// one or until a signal arrives.
     pub(crate) fn start(self) -> Result<(Input, Stop)> {
-        let progress = progress::bar(self.len);
+        // A bar would be drawn over what is typed.
+        let is_typed = self.len.is_none() && terminal::is_present();
+        let progress = if is_typed { ProgressBar::hidden() } else { progress::bar(self.len) };
         let bar = progress.clone();
         let stop = Stop::listen(move || bar.suspend(|| status(STOPPING)))?;
         Ok((self.read(stop.clone(), progress), stop))

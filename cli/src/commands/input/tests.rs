@@ -114,7 +114,7 @@ fn invalid_lines_are_skipped_on_demand() {
     let input = b"{\"k\":1}\n[]\n{\"k\":2}\n{}";
     let expected = [
         "1 => {\\\"k\\\":1}",
-        "skipped: line 2: not a JSON object, so it has no fields",
+        "skipped: line 2: it is an array, not a JSON object with fields",
         "2 => {\\\"k\\\":2}",
         "skipped: line 4: no field \"k\"",
     ];

@@ -14,8 +14,12 @@ use super::{membership::Membership, template::Template};
 use crate::{
     commands::position::{FORMS, Position},
     failure::Result,
-    parse::duration,
+    parse::{character, duration},
 };
+
+/// Headings of options.
+const POSITION: &str = "Position";
+const OUTPUT: &str = "Output";
 
 /// How many events are in hand at most.
 pub(super) const BATCH: usize = 4096;
@@ -27,53 +31,66 @@ pub(crate) struct Arguments {
 
     /// Start position: head, tail, the text of a stream cut, an event as SEGMENT:OFFSET-LENGTH
     /// ({pointer} in --format, "pointer" in JSON), or time:2020-09-13T12:26:40Z [default: head]
-    #[arg(long, value_name = "POSITION")]
+    #[arg(long, value_name = "POSITION", help_heading = POSITION)]
     pub(super) from: Option<Position>,
 
     /// Start this far back. Exact only with watermarks; without them, reading starts at the oldest
     /// segment that was still written to in that time
-    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "from")]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        help_heading = POSITION,
+        value_parser = duration,
+        conflicts_with = "from"
+    )]
     pub(super) ago: Option<Duration>,
 
     /// End position: tail (where the stream ends now) or the text of a stream cut
-    #[arg(long, value_name = "POSITION", default_value = "tail", conflicts_with = "follow")]
+    #[arg(
+        long,
+        value_name = "POSITION",
+        help_heading = POSITION,
+        default_value = "tail",
+        conflicts_with = "follow"
+    )]
     pub(super) until: Until,
 
     /// Keep reading new events until the stream is sealed
-    #[arg(long, short)]
+    #[arg(long, short, help_heading = POSITION)]
     pub(super) follow: bool,
 
     /// Stop after this many events
-    #[arg(long, short = 'n', value_name = "COUNT")]
+    #[arg(long, short = 'n', value_name = "COUNT", help_heading = POSITION)]
     pub(super) count: Option<u64>,
 
     /// Template of the output of each event, with {event}, {base64}, {size}, {key}, {stream},
-    /// {segment}, {offset} and {pointer}; \t and \n are tab and newline
-    #[arg(long, value_name = "TEXT", conflicts_with = "length_prefixed")]
+    /// {segment}, {offset} and {pointer}; \t, \n, {{ and }} are a tab, a newline and braces
+    #[arg(long, value_name = "TEXT", conflicts_with = "length_prefixed", help_heading = OUTPUT)]
     pub(super) format: Option<Template>,
 
     /// {key} is the text of the event before the first such character: a stream does not store
-    /// routing keys
+    /// routing keys [default: :]
     // A requirement that another option rules out is not checked, so those are named, too.
     #[arg(
         long,
         value_name = "CHARACTER",
-        default_value = ":",
+        value_parser = character,
+        help_heading = OUTPUT,
         requires = "format",
         conflicts_with_all = ["length_prefixed", "base64"]
     )]
-    pub(super) key_separator: char,
+    key_separator: Option<char>,
 
     /// Write each event with a length prefix (u32, big-endian) instead of as a line
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub(super) length_prefixed: bool,
 
     /// Write each event in Base64
-    #[arg(long, conflicts_with_all = ["format", "length_prefixed"])]
+    #[arg(long, help_heading = OUTPUT, conflicts_with_all = ["format", "length_prefixed"])]
     pub(super) base64: bool,
 
     /// Print the position after the last event to stderr; pass it to --from to resume
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub(super) show_cut: bool,
 
     #[command(flatten)]
@@ -81,6 +98,11 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// The character after a key in the text of an event.
+    pub(super) fn key_separator(&self) -> char {
+        self.key_separator.unwrap_or(':')
+    }
+
     /// Where reading starts.
     pub(super) fn start(&self) -> Result<StreamPosition> {
         if let Some(ago) = self.ago {
@@ -148,7 +170,7 @@ mod tests {
         let error = |text: &str| text.parse::<Until>().unwrap_err();
         assert!(matches!("tail".parse(), Ok(Until::Tail)));
         assert!(matches!("UNBOUNDED".parse(), Ok(Until::Tail)));
-        for text in ["foo", "", "earliest"] {
+        for text in ["foo", "", "earlier"] {
             assert_eq!(error(text), "it is neither tail nor the text of a stream cut");
         }
         for text in ["head", "0.#epoch.0:8-16", "time:2020-09-13T12:26:40Z"] {
@@ -180,6 +202,6 @@ mod tests {
             assert!(Tool::try_parse_from(&arguments).is_err(), "{arguments:?}");
         }
         let arguments = ["tool", "s/t", "--format", "{key}", "--key-separator", ";"];
-        assert!(Tool::try_parse_from(arguments).is_ok_and(|tool| tool.read.key_separator == ';'));
+        assert!(Tool::try_parse_from(arguments).is_ok_and(|tool| tool.read.key_separator() == ';'));
     }
 }

@@ -9,6 +9,9 @@ use pravega_sdk::{
 
 use crate::parse::duration;
 
+/// The heading of the options.
+const GROUP: &str = "Reader group";
+
 /// The lengths that a lease may have.
 const LEASES: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(500)..=Duration::from_secs(20 * 60);
@@ -19,17 +22,23 @@ pub(super) struct Membership {
     /// Read as a member of this reader group (SCOPE/GROUP, or GROUP in the scope of the stream),
     /// whose readers share the events, until the data of the group ends. A group that does not
     /// exist is created and begins at --from
-    #[arg(long, value_name = "GROUP", conflicts_with_all = ["until", "show_cut"])]
+    #[arg(
+        long,
+        help_heading = GROUP,
+        value_name = "GROUP",
+        conflicts_with_all = ["until", "show_cut"]
+    )]
     pub(super) group: Option<Group>,
 
     /// Name of this reader, which no other of the group has [default: a new name]
-    #[arg(long, value_name = "NAME", requires = "group")]
+    #[arg(long, help_heading = GROUP, value_name = "NAME", requires = "group")]
     pub(super) reader: Option<ReaderId>,
 
     /// Time after which the other readers go on for this one if it ends without leaving the group:
     /// 500ms to 20m
     #[arg(
         long,
+        help_heading = GROUP,
         value_name = "DURATION",
         value_parser = lease,
         default_value = "30s",
@@ -41,6 +50,7 @@ pub(super) struct Membership {
     /// reader has none; or those of a share, such as 1/3, 2/3 and 3/3 for three readers
     #[arg(
         long,
+        help_heading = GROUP,
         value_name = "fair|sticky|SHARE",
         value_parser = assignment,
         default_value = "fair",
@@ -52,6 +62,7 @@ pub(super) struct Membership {
     /// between events, for which the group needs no checkpoints
     #[arg(
         long,
+        help_heading = GROUP,
         value_name = "checkpoints|events",
         value_parser = hand_over,
         default_value = "checkpoints",
@@ -60,7 +71,7 @@ pub(super) struct Membership {
     pub(super) hand_over: HandOver,
 
     /// Print the name of each checkpoint of the group to stderr, after the events before it
-    #[arg(long, requires = "group")]
+    #[arg(long, help_heading = GROUP, requires = "group")]
     pub(super) show_checkpoints: bool,
 }
 

@@ -6,22 +6,24 @@ mod membership;
 mod print;
 mod start;
 mod template;
+mod totals;
 
 use std::io::Write as _;
 
 use pravega_sdk::{
     StreamPosition,
     codec::Raw,
-    types::{ErrorKind, StreamCut},
+    types::{BoundedCut, ErrorKind, StreamCut},
 };
 
 pub(crate) use self::arguments::Arguments;
-use self::{arguments::BATCH, print::put};
+use self::{arguments::BATCH, print::put, totals::Totals};
 use crate::{
     context::Context,
     failure::{Failure, Result, with_causes},
     limits::Reading,
     output::{Format, closed},
+    signal::Signal,
     stop::Stop,
 };
 
@@ -45,6 +47,16 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     }
 }
 
+/// The end of a command that a signal stopped, with how to go on.
+fn stopped(signal: Signal, totals: &Totals, arguments: &Arguments, cut: &BoundedCut) -> Failure {
+    let failure = Failure::stopped(signal, format_args!("printed {}", totals.events()));
+    if arguments.show_cut {
+        return failure;
+    }
+    let (stream, cut) = (&arguments.stream, StreamCut::from(cut.clone()).to_text());
+    failure.with_hint(format!("to go on after them: pravega read {stream} --from {cut}"))
+}
+
 /// Reads all events, whatever other readers do.
 async fn alone(arguments: &Arguments, context: &mut Context) -> Result<()> {
     let client = context.client().await?;
@@ -61,8 +73,8 @@ async fn alone(arguments: &Arguments, context: &mut Context) -> Result<()> {
     }
     let mut left = arguments.count.unwrap_or(u64::MAX);
     let mut text = Vec::new();
-    // Without a cut to print there is nothing to do before the end.
-    let stop = if arguments.show_cut { Stop::listen_once()? } else { Stop::never() };
+    let mut totals = Totals::new(context.verbosity);
+    let stop = Stop::listen_once()?;
     let closed = closed();
     tokio::pin!(closed);
     let outcome = loop {
@@ -72,7 +84,7 @@ async fn alone(arguments: &Arguments, context: &mut Context) -> Result<()> {
         let next = tokio::select! {
             biased;
             signal = stop.requested() => {
-                break Err(Failure::stopped(signal, "the cut is after the last event printed"));
+                break Err(stopped(signal, &totals, arguments, &reader.stream_cut()));
             }
             next = reader.next_batch(usize::try_from(left).unwrap_or(BATCH).min(BATCH)) => next,
             () = &mut closed => break Ok(()),
@@ -88,6 +100,7 @@ async fn alone(arguments: &Arguments, context: &mut Context) -> Result<()> {
             Some(Ok(events)) => events,
         };
         left -= events.len() as u64;
+        totals.add(&events);
         for event in &events {
             put(event, arguments, output.format(), &mut text);
         }
@@ -99,6 +112,7 @@ async fn alone(arguments: &Arguments, context: &mut Context) -> Result<()> {
         }
     };
     std::io::stdout().flush().ok();
+    totals.show();
     if arguments.show_cut {
         output.status(StreamCut::from(reader.stream_cut()).to_text());
     }

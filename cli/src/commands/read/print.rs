@@ -16,7 +16,7 @@ pub(super) fn put(
 ) {
     let payload = event.event();
     match (format, &arguments.format) {
-        (Format::Text, Some(template)) => template.render(event, arguments.key_separator, text),
+        (Format::Text, Some(template)) => template.render(event, arguments.key_separator(), text),
         (Format::Text, None) if arguments.length_prefixed => {
             // The length of a stored event fits in 32 bits.
             text.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());

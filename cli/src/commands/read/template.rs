@@ -28,11 +28,29 @@ impl FromStr for Template {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
+        let mut literal = String::new();
         let mut rest = text;
-        while let Some((before, from_brace)) = rest.split_once('{') {
-            let (name, after) = from_brace.split_once('}').ok_or("a '{' without a '}'")?;
-            if !before.is_empty() {
-                parts.push(Part::Text(unescape(before)));
+        while let Some(at) = rest.find(['{', '}', '\\']) {
+            let (before, special) = rest.split_at(at);
+            literal.push_str(before);
+            let escape = ESCAPES.iter().find(|(written, _)| special.starts_with(written));
+            if let Some((written, meant)) = escape {
+                literal.push(*meant);
+                rest = special.get(written.len()..).unwrap_or_default();
+                continue;
+            }
+            let Some(from_brace) = special.strip_prefix('{') else {
+                // A backslash or a brace that means itself.
+                let mut chars = special.chars();
+                literal.extend(chars.next());
+                rest = chars.as_str();
+                continue;
+            };
+            let (name, after) = from_brace
+                .split_once('}')
+                .ok_or("a '{' without a '}'; a brace itself is written as {{ or }}")?;
+            if !literal.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut literal)));
             }
             parts.push(match name {
                 "event" => Part::Event,
@@ -52,16 +70,17 @@ impl FromStr for Template {
             });
             rest = after;
         }
-        if !rest.is_empty() {
-            parts.push(Part::Text(unescape(rest)));
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(Part::Text(literal));
         }
         Ok(Self(parts))
     }
 }
 
-fn unescape(text: &str) -> String {
-    text.replace("\\t", "\t").replace("\\n", "\n")
-}
+/// Characters as a template writes them, in the order in which they are looked for.
+const ESCAPES: &[(&str, char)] =
+    &[("{{", '{'), ("}}", '}'), ("\\t", '\t'), ("\\n", '\n'), ("\\0", '\0'), ("\\\\", '\\')];
 
 impl Template {
     pub(super) fn render(&self, event: &ReadEvent<Bytes>, separator: char, text: &mut Vec<u8>) {
@@ -109,6 +128,20 @@ mod tests {
         let text = |text: &str| Part::Text(text.to_owned());
         assert_eq!(template.0, [Part::Key, text("\t"), Part::Offset, text(" "), Part::Event]);
         assert!("{nonsense}".parse::<Template>().unwrap_err().starts_with("{nonsense} is unknown"));
-        assert_eq!("{event".parse::<Template>().unwrap_err(), "a '{' without a '}'");
+        assert!("{event".parse::<Template>().unwrap_err().starts_with("a '{' without a '}'"));
+    }
+
+    #[test]
+    fn braces_tabs_and_backslashes_can_be_written() {
+        for (written, meant) in [
+            ("{{x}}", "{x}"),
+            (r"a\tb", "a\tb"),
+            (r"a\\tb", r"a\tb"),
+            (r"\d}", r"\d}"),
+            (r"C:\\n", r"C:\n"),
+        ] {
+            let template: Template = written.parse().unwrap();
+            assert_eq!(template.0, [Part::Text(meant.to_owned())], "{written}");
+        }
     }
 }

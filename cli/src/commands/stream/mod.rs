@@ -14,7 +14,7 @@ use pravega_sdk::{
 };
 
 use self::{scale::ScaleTarget, settings::Settings};
-use super::report::{created, deleted, list};
+use super::report::{confirm, created, deleted, list};
 use crate::{
     context::Context,
     failure::{Failure, Result},
@@ -32,6 +32,7 @@ pub(crate) enum Command {
         settings: Settings,
     },
     /// List the streams of a scope
+    #[command(visible_alias = "ls")]
     List {
         /// The scope
         #[arg(value_parser = parse::any_scope)]
@@ -44,6 +45,7 @@ pub(crate) enum Command {
         all: bool,
     },
     /// Show the configuration and the segments of a stream
+    #[command(visible_alias = "info")]
     Describe {
         /// SCOPE/STREAM
         #[arg(value_parser = parse::any_stream)]
@@ -96,13 +98,17 @@ pub(crate) enum Command {
         stream: ScopedStream,
     },
     /// Delete a sealed stream
+    #[command(visible_alias = "rm")]
     Delete {
         /// SCOPE/STREAM
         #[arg(value_parser = parse::any_stream)]
         stream: ScopedStream,
-        /// Seal it first
+        /// Seal it first; asks on a terminal
         #[arg(long)]
         seal: bool,
+        /// Do not ask
+        #[arg(long, short, requires = "seal")]
+        yes: bool,
     },
     /// List the segments of a stream
     Segments {
@@ -169,8 +175,11 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             output.status(format_args!("sealed stream {stream}"));
             Ok(())
         }
-        Command::Delete { stream, seal } => {
+        Command::Delete { stream, seal, yes } => {
             if seal {
+                if !yes {
+                    confirm(&format!("Delete stream {stream} and all its events?")).await?;
+                }
                 controller.seal_stream(&stream).await?;
             }
             let deletion = controller.delete_stream(&stream).await.map_err(|error| {

@@ -5,13 +5,14 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use clap::Args;
 use pravega_sdk::{
     controller_client::{Controller, ScaleStart, ScaleState, SegmentWithRange},
-    types::{Epoch, ErrorKind, KeyRange, ScopedStream, SegmentId, check_cover},
+    types::{Epoch, ErrorKind, KeyRange, ScalingPolicy, ScopedStream, SegmentId, check_cover},
 };
 use tokio::time::{Instant, sleep};
 
 use super::show::segment_record;
 use crate::{
     failure::{Failure, Result},
+    interrupt::unless_stopped,
     output::Output,
     parse,
 };
@@ -22,7 +23,7 @@ pub(crate) struct ScaleTarget {
     /// Scale to this number of segments of equal ranges
     #[arg(long, value_name = "COUNT", value_parser = parse::count)]
     to: Option<NonZeroU32>,
-    /// Split one segment in two
+    /// Split one segment in two. A number is enough if one active segment has it
     #[arg(long, value_name = "SEGMENT", value_parser = parse::segment_id)]
     split: Option<SegmentId>,
     /// Merge adjacent segments into one: two or more, after spaces or commas
@@ -51,7 +52,9 @@ pub(super) async fn run(
     let (sealed, ranges) = plan(target, &active)?;
     let (epoch, segments) = start(stream, &sealed, &ranges, controller).await?;
     if !no_wait {
-        wait(stream, epoch, controller).await?;
+        let next = format!("pravega stream scaling-state {stream} --epoch {epoch}");
+        let waiting = wait(stream, epoch, controller);
+        unless_stopped(waiting, "the scaling goes on", &format!("its state: {next}")).await?;
         output.status(format_args!("scaled stream {stream}"));
     }
     output.list(segments.iter().map(segment_record).collect())
@@ -62,14 +65,7 @@ fn plan(
     target: &ScaleTarget,
     active: &[SegmentWithRange],
 ) -> Result<(Vec<SegmentId>, Vec<KeyRange>)> {
-    let find = |id: &SegmentId| {
-        let found = active.iter().find(|segment| segment.id == *id);
-        found.ok_or_else(|| {
-            Failure::usage(format_args!(
-                "segment {id} is not active; see `pravega stream segments`"
-            ))
-        })
-    };
+    let find = |id: &SegmentId| find(id, active);
     if let Some(count) = target.to {
         return Ok((
             active.iter().map(|segment| segment.id).collect(),
@@ -77,15 +73,17 @@ fn plan(
         ));
     }
     if let Some(id) = &target.split {
-        return Ok((vec![*id], find(id)?.range.split(2)));
+        let split = find(id)?;
+        return Ok((vec![split.id], split.range.split(2)));
     }
     if target.merge.len() == 1 {
         return Err(Failure::usage("merging takes two segments or more"));
     }
     if !target.merge.is_empty() {
-        let ranges =
-            target.merge.iter().map(|id| Ok(find(id)?.range)).collect::<Result<Vec<_>>>()?;
-        return Ok((target.merge.clone(), vec![check_cover(&ranges).map_err(Failure::usage)?]));
+        let merged = target.merge.iter().map(find).collect::<Result<Vec<_>>>()?;
+        let ranges: Vec<KeyRange> = merged.iter().map(|segment| segment.range).collect();
+        let merged = merged.iter().map(|segment| segment.id).collect();
+        return Ok((merged, vec![check_cover(&ranges).map_err(Failure::usage)?]));
     }
     let mut ranges = target.ranges.clone();
     ranges.sort_by(|a, b| a.low().total_cmp(&b.low()));
@@ -93,6 +91,27 @@ fn plan(
         active.iter().filter(|segment| ranges.iter().any(|range| range.overlaps(&segment.range)));
     Ok((replaced.map(|segment| segment.id).collect(), ranges))
 }
+
+/// Finds an active segment. Its number is enough if no other active one has it.
+fn find<'a>(id: &SegmentId, active: &'a [SegmentWithRange]) -> Result<&'a SegmentWithRange> {
+    if let Some(found) = active.iter().find(|segment| segment.id == *id) {
+        return Ok(found);
+    }
+    // A number is the id of a segment of the first epoch.
+    let is_number = id.epoch() == Epoch(0);
+    let mut same = active.iter().filter(|it| is_number && it.id.number() == id.number());
+    if let (Some(found), None) = (same.next(), same.next()) {
+        return Ok(found);
+    }
+    let ids: Vec<String> =
+        active.iter().take(LISTED).map(|segment| segment.id.to_string()).collect();
+    let more = if active.len() > LISTED { ", …" } else { "" };
+    Err(Failure::usage(format_args!("segment {id} is not active"))
+        .with_hint(format!("active are {}{more}", ids.join(", "))))
+}
+
+/// Segments that an error names.
+const LISTED: usize = 10;
 
 /// Starts to replace segments. Returns the epoch to ask [`wait`] about, and the new segments.
 pub(crate) async fn start(
@@ -103,11 +122,53 @@ pub(crate) async fn start(
 ) -> Result<(Epoch, Vec<SegmentWithRange>)> {
     match controller.scale(stream, sealed, ranges).await? {
         ScaleStart::Started { epoch, segments } => Ok((epoch, segments)),
-        ScaleStart::PreconditionFailed => Err(Failure::of_kind(
-            ErrorKind::ConditionFailed,
-            "the controller refused: a segment is no longer active, \
-             or too few segments would remain",
-        )),
+        ScaleStart::PreconditionFailed => {
+            let policy = controller.stream_configuration(stream).await;
+            let policy = policy.map(|configuration| configuration.scaling()).ok();
+            Err(refused(
+                stream,
+                sealed.len(),
+                ranges.len(),
+                active(stream, controller).await,
+                policy,
+            ))
+        }
+    }
+}
+
+/// The number of active segments, if the controller tells it.
+async fn active(stream: &ScopedStream, controller: &Arc<dyn Controller>) -> Option<usize> {
+    controller.current_segments(stream).await.ok().map(|segments| segments.len())
+}
+
+/// The failure of a scaling that the controller refuses, without telling why.
+fn refused(
+    stream: &ScopedStream,
+    sealed: usize,
+    created: usize,
+    active: Option<usize>,
+    policy: Option<ScalingPolicy>,
+) -> Failure {
+    let left = active.and_then(|active| (active + created).checked_sub(sealed));
+    let least = policy.and_then(|policy| usize::try_from(policy.min_segments().get()).ok());
+    match (left, least, policy) {
+        (Some(left), Some(least), Some(policy)) if left < least => {
+            let text = format_args!(
+                "the scaling policy of {stream}, {policy}, keeps at least {least} segments, and \
+                 {left} would remain"
+            );
+            Failure::of_kind(ErrorKind::ConditionFailed, text).with_hint(format!(
+                "for fewer, first: pravega stream update {stream} --segments {left}"
+            ))
+        }
+        _ => {
+            let text = format_args!(
+                "the controller refuses to scale {stream}: another scaling is not done, or has \
+                 replaced a segment"
+            );
+            Failure::of_kind(ErrorKind::ConditionFailed, text)
+                .with_hint(format!("active segments: pravega stream segments {stream}"))
+        }
     }
 }
 
@@ -185,10 +246,36 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_enough_if_one_active_segment_has_it() {
+        let id = |number: i64, epoch: i64| SegmentId::from((epoch << 32) | number);
+        let segment = |id| SegmentWithRange::new(id, KeyRange::FULL);
+        let active = [segment(id(1, 1)), segment(id(2, 1)), segment(id(2, 2))];
+        let found = |wanted| find(&wanted, &active).map(|segment| segment.id).ok();
+        assert_eq!(found(id(1, 0)), Some(id(1, 1)));
+        assert_eq!(found(id(2, 1)), Some(id(2, 1)));
+        assert_eq!(found(id(2, 0)), None, "two have the number");
+        assert_eq!(found(id(1, 2)), None, "another epoch was named");
+    }
+
+    #[test]
+    fn a_refusal_names_the_policy_if_that_is_why() {
+        let stream = "s/t".parse().unwrap();
+        let policy = ScalingPolicy::Fixed { segments: NonZeroU32::new(4).unwrap() };
+        let text = refused(&stream, 4, 2, Some(4), Some(policy)).to_string();
+        assert!(text.contains("keeps at least 4 segments, and 2 would remain"), "{text}");
+        for (created, active, policy) in
+            [(4, Some(4), Some(policy)), (2, None, Some(policy)), (2, Some(4), None)]
+        {
+            let text = refused(&stream, 4, created, active, policy).to_string();
+            assert!(text.contains("another scaling"), "{text}");
+        }
+    }
+
+    #[test]
     fn a_segment_that_is_not_active_is_refused() {
         for arguments in [&["--split", "9"][..], &["--merge", "0", "9"]] {
             let failure = plan_of(arguments).unwrap_err();
-            assert!(failure.to_string().starts_with("segment 9.#epoch.0 is not active"));
+            assert_eq!(failure.to_string(), "segment 9.#epoch.0 is not active");
         }
     }
 }

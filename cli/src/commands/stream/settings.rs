@@ -12,7 +12,7 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
-    /// A fixed number of segments
+    /// A fixed number of segments [default: 1, unless the stream scales by a rate]
     #[arg(long, value_name = "COUNT", group = "scaling", value_parser = parse::count)]
     segments: Option<NonZeroU32>,
     /// Scale by events per second and segment: RATE[:FACTOR[:MIN]], with FACTOR segments per split
@@ -23,12 +23,12 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "RATE", group = "scaling", value_parser = parse::rate)]
     kib_per_second: Option<ScaleRate>,
     /// Retain events for MIN, at most MAX: MIN[..MAX], such as 7days or 1h..30days
-    #[arg(long, value_name = "TIME", group = "retention")]
+    #[arg(long, value_name = "DURATION", group = "retention")]
     retain_time: Option<String>,
     /// Retain MIN bytes, at most MAX: MIN[..MAX], such as 10G or 1G..10G
     #[arg(long, value_name = "BYTES", group = "retention")]
     retain_bytes: Option<String>,
-    /// Retain everything
+    /// Retain everything, which a new stream does by default
     #[arg(long, group = "retention")]
     retain_all: bool,
     /// Set a tag; repeat for several. They replace the existing tags
@@ -37,11 +37,13 @@ pub(crate) struct Settings {
     /// Remove all tags
     #[arg(long, conflicts_with = "tags")]
     no_tags: bool,
-    /// Chunk size in long-term storage, with K, M, G or T for powers of 1024
+    /// Chunk size in long-term storage, with K, M, G or T for powers of 1024 [default: that of the
+    /// server]
     #[arg(long, value_name = "BYTES", value_parser = parse::bytes)]
     rollover_size: Option<u64>,
-    /// Ignore a writer in watermarks after this long without a timestamp
-    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    /// Ignore a writer in watermarks after this long without a timestamp, such as 30s
+    /// [default: 0s]
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     timestamp_timeout: Option<Duration>,
 }
 

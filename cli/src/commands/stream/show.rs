@@ -1,15 +1,18 @@
 //! The queries of `pravega stream`: configuration, segments, epochs, scaling.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use pravega_sdk::{
     controller_client::{Controller, ScaleState, SegmentWithRange},
-    types::{Epoch, ErrorKind, Offset, ScopedStream, SegmentId, Tag},
+    types::{
+        Epoch, ErrorKind, Offset, RetentionPolicy, ScalingPolicy, ScopedStream, SegmentId, Tag,
+    },
 };
+use serde_json::{Value, json};
 
 use crate::{
     failure::Result,
-    output::{Output, Record},
+    output::{Format, Output, Record},
 };
 
 pub(super) async fn describe(
@@ -22,24 +25,72 @@ pub(super) async fn describe(
     let head = controller.head_segments(stream).await?;
     let tags: Vec<&str> = configuration.tags().iter().map(Tag::as_str).collect();
     let head: Vec<String> = head.iter().map(|(id, offset)| format!("{id}={offset}")).collect();
+    let record = Record::new()
+        .with("stream", stream.to_string())
+        .with("is_sealed", segments.is_empty())
+        .with("segments", segments.len());
+    let rollover_size = configuration.rollover_size_bytes();
+    let timeout = configuration.timestamp_aggregation_timeout();
+    if output.format() == Format::Json {
+        return output.one(
+            record
+                .with("scaling", scaling_value(configuration.scaling()))
+                .with("retention", configuration.retention().map(retention_value))
+                .with("tags", tags)
+                .with("head", head)
+                .with("rollover_size_bytes", rollover_size)
+                .with("timestamp_aggregation_timeout_ms", millis(timeout)),
+        );
+    }
     let retention =
         configuration.retention().map_or("everything".to_owned(), |policy| policy.to_string());
     output.one(
-        Record::new()
-            .with("stream", stream.to_string())
-            .with("is_sealed", segments.is_empty())
-            .with("segments", segments.len())
+        record
             .with("scaling", configuration.scaling().to_string())
             .with("retention", retention)
             .with("tags", tags)
             .with("head", head)
-            .with("rollover_size_bytes", configuration.rollover_size_bytes())
-            .with(
-                "timestamp_aggregation_timeout",
-                humantime::format_duration(configuration.timestamp_aggregation_timeout())
-                    .to_string(),
-            ),
+            .with("rollover_size_bytes", rollover_size)
+            .with("timestamp_aggregation_timeout", humantime::format_duration(timeout).to_string()),
     )
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A scaling policy for programs.
+fn scaling_value(policy: ScalingPolicy) -> Value {
+    match policy {
+        ScalingPolicy::Fixed { segments } => json!({"kind": "fixed", "segments": segments}),
+        ScalingPolicy::ByDataRate { kib_per_second, scale_factor, min_segments } => json!({
+            "kind": "by-data-rate",
+            "kib_per_second": kib_per_second,
+            "scale_factor": scale_factor,
+            "min_segments": min_segments,
+        }),
+        ScalingPolicy::ByEventRate { events_per_second, scale_factor, min_segments } => json!({
+            "kind": "by-event-rate",
+            "events_per_second": events_per_second,
+            "scale_factor": scale_factor,
+            "min_segments": min_segments,
+        }),
+        // A later version of the library may have others.
+        other => json!({"kind": "other", "text": other.to_string()}),
+    }
+}
+
+/// A retention policy for programs.
+fn retention_value(policy: RetentionPolicy) -> Value {
+    match policy {
+        RetentionPolicy::ByTime { min, max } => json!({
+            "kind": "by-time", "min_ms": millis(min), "max_ms": max.map(millis),
+        }),
+        RetentionPolicy::BySize { min_bytes, max_bytes } => json!({
+            "kind": "by-size", "min_bytes": min_bytes, "max_bytes": max_bytes,
+        }),
+        other => json!({"kind": "other", "text": other.to_string()}),
+    }
 }
 
 pub(super) async fn head_segments(
@@ -141,4 +192,29 @@ async fn newest_epoch(stream: &ScopedStream, controller: &Arc<dyn Controller>) -
     let mut newest = Epoch(0);
     each_epoch(stream, controller, |epoch, _| newest = epoch).await?;
     Ok(newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+
+    #[test]
+    fn policies_are_objects_for_programs() {
+        let one = NonZeroU32::MIN;
+        let policy = ScalingPolicy::ByEventRate {
+            events_per_second: one,
+            scale_factor: one,
+            min_segments: one,
+        };
+        let expected =
+            r#"{"kind":"by-event-rate","events_per_second":1,"scale_factor":1,"min_segments":1}"#;
+        assert_eq!(scaling_value(policy).to_string(), expected);
+        let fixed = scaling_value(ScalingPolicy::Fixed { segments: one });
+        assert_eq!(fixed.to_string(), r#"{"kind":"fixed","segments":1}"#);
+        let policy = RetentionPolicy::ByTime { min: Duration::from_secs(2), max: None };
+        let expected = r#"{"kind":"by-time","min_ms":2000,"max_ms":null}"#;
+        assert_eq!(retention_value(policy).to_string(), expected);
+    }
 }

@@ -8,7 +8,10 @@ use pravega_sdk::table_synchronizer::{Key, KeyValueTable, MAX_VALUE_LEN};
 use pravega_sdk_wire_protocol::value;
 use serde_json::{Map, Value};
 
-use crate::failure::{Failure, Result};
+use crate::{
+    failure::{Failure, Result},
+    parse::character,
+};
 
 /// How keys are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -53,7 +56,7 @@ pub(super) struct KeyFormats {
     #[arg(long, short, value_enum, value_name = "FORMAT", default_value_t = KeyFormat::Text)]
     pub(super) key_format: KeyFormat,
     /// Character between a primary key and a secondary key
-    #[arg(long, value_name = "CHARACTER", default_value = ":")]
+    #[arg(long, value_name = "CHARACTER", value_parser = character, default_value = ":")]
     pub(super) key_separator: char,
 }
 

@@ -5,6 +5,7 @@ use pravega_sdk::table_synchronizer::Key;
 use serde_json::Value;
 
 use super::format::{KeyCoder, ValueFormat};
+use crate::parse::json_error;
 
 /// Reads the key and the value of a line, which is a JSON object; `None` for an empty line.
 pub(super) fn read_line(
@@ -18,7 +19,7 @@ pub(super) fn read_line(
     let mut fields = match serde_json::from_slice(line) {
         Ok(Value::Object(fields)) => fields,
         Ok(_) => return Err("it is not a JSON object".to_owned()),
-        Err(error) => return Err(not_json(&error)),
+        Err(error) => return Err(format!("it is not JSON: {}", json_error(&error))),
     };
     let key = keys.take_fields(&mut fields)?;
     let value = values.take_field(&mut fields)?;
@@ -31,14 +32,6 @@ pub(super) fn read_line(
         }
         Some(field) => Err(format!("field \"{field}\" is unknown")),
     }
-}
-
-/// The text of an error without the number of the line, which is always 1.
-fn not_json(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    let text = text.strip_suffix(&place).unwrap_or(&text);
-    format!("it is not JSON: {text} at column {}", error.column())
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use pravega_sdk::{
     types::{Scope, ScopedKeyValueTable, ScopedSegment},
 };
 
-use super::report::{created, deleted, list};
+use super::report::{confirm, created, deleted, list};
 use crate::{context::Context, failure::Result, output::Record, parse};
 
 #[derive(Debug, Subcommand)]
@@ -68,12 +68,14 @@ pub(crate) enum Table {
         rollover_size: u64,
     },
     /// List the key-value tables of a scope
+    #[command(visible_alias = "ls")]
     List {
         /// The scope
         #[arg(value_parser = parse::any_scope)]
         scope: Scope,
     },
     /// Show the configuration of a key-value table
+    #[command(visible_alias = "info")]
     Describe {
         /// SCOPE/TABLE
         table: ScopedKeyValueTable,
@@ -83,10 +85,14 @@ pub(crate) enum Table {
         /// SCOPE/TABLE
         table: ScopedKeyValueTable,
     },
-    /// Delete a key-value table and its entries
+    /// Delete a key-value table and its entries; asks on a terminal
+    #[command(visible_alias = "rm")]
     Delete {
         /// SCOPE/TABLE
         table: ScopedKeyValueTable,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
     },
 }
 
@@ -155,7 +161,10 @@ async fn administer(command: Table, context: &mut Context) -> Result<()> {
             };
             output.list(segments.iter().map(record).collect())
         }
-        Table::Delete { table } => {
+        Table::Delete { table, yes } => {
+            if !yes {
+                confirm(&format!("Delete table {table} and all its entries?")).await?;
+            }
             deleted("table", &table, controller.delete_key_value_table(&table).await?, output)
         }
     }

@@ -21,6 +21,7 @@ use super::input::{End, Input, InputArguments, InputEvent, Next};
 use crate::{
     context::Context,
     failure::{Failure, Result},
+    output::counted,
     stop::Stop,
 };
 
@@ -164,13 +165,15 @@ impl Written {
         let rest = format!("the rest: {}", places.rest(self.counted.done));
         let failed = self.failed;
         if let Some(signal) = self.counted.quit {
-            let unknown = format!("{failed} more events may be written, too; {rest}");
+            let more = counted(failed, "more event");
+            let unknown = format!("{more} may be written, too; {rest}");
             return Err(Failure::stopped(signal, done).with_hint(unknown));
         }
         // The failure of an event is the cause; that the input stopped is a consequence.
         if let Some(failure) = self.failure {
             let outcome = failure.outcome();
-            let hint = format!("{done}; {failed} events were not acknowledged: {outcome}; {rest}");
+            let failed = counted(failed, "event");
+            let hint = format!("{done}; not acknowledged: {failed}, {outcome}; {rest}");
             return Err(Failure::from(failure).with_hint(hint));
         }
         match self.end {

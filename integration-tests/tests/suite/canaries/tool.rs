@@ -49,7 +49,7 @@ impl Tool<'_> {
         let mut command = Command::new(binary());
         VARIABLES.iter().for_each(|name| _ = command.env_remove(name));
         command.env("RUST_LOG", "trace").env("RUST_BACKTRACE", "1").kill_on_drop(true);
-        command.args(["-vv", "--timeout", "10s", "--ca"]).arg(self.secrets.certificate());
+        command.args(["-vvv", "--timeout", "10s", "--ca"]).arg(self.secrets.certificate());
         command.args(options).stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -83,7 +83,7 @@ impl Tool<'_> {
         let shown = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{options:?}: {shown}");
         let is_logged = shown.contains("TRACE") || options.ends_with(&["--settings"]);
-        assert!(is_logged, "{options:?}: -vv logs everything");
+        assert!(is_logged, "{options:?}: -vvv logs everything");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 }

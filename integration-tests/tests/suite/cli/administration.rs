@@ -33,7 +33,8 @@ fn a_stream_is_created_changed_and_deleted_at_the_terminal() {
         "the watermarks have a stream too"
     );
     let described = &json(&["stream", "describe", &stream])[0];
-    assert_eq!((&described["segments"], &described["scaling"]), (&2.into(), &"fixed(2)".into()));
+    let scaling = serde_json::json!({"kind": "fixed", "segments": 2});
+    assert_eq!((&described["segments"], &described["scaling"]), (&2.into(), &scaling));
     assert_eq!(described["tags"][0], "a");
     good(&["stream", "update", &stream, "--tag", "b"]);
     assert_eq!(json(&["stream", "describe", &stream])[0]["tags"][0], "b");

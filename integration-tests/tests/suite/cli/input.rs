@@ -45,7 +45,7 @@ fn an_invalid_line_ends_the_input_and_the_place_to_go_on_is_told() {
         &output,
         7,
         &[
-            "wrote 1 events",
+            "wrote 1 event, ",
             "error: line 2: no key separator ':' in this line",
             "line 1 is written; correct line 2, then the rest: tail -n +2 ",
         ],
@@ -72,7 +72,7 @@ fn a_file_with_an_invalid_line_is_not_begun_after_a_check_or_in_a_transaction() 
 fn invalid_lines_are_skipped_and_counted_on_demand() {
     let stream = new_stream();
     let output = write(&stream, SECOND_IS_BAD, &[&KEYED[..], &["--skip-bad"]].concat());
-    check(&output, 0, &["skipped line 2: no key separator", "skipped 1 invalid lines"]);
+    check(&output, 0, &["skipped line 2: no key separator", "skipped 1 invalid line"]);
     assert_eq!(good(&["read", &stream]), "1\n2\n");
     let output = write(&stream, b"bad\nbad\n", &[&KEYED[..], &["--skip-bad"]].concat());
     check(&output, 0, &["wrote 0 events", "skipped 2 invalid lines"]);

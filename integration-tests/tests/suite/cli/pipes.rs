@@ -51,13 +51,17 @@ impl Running {
         bytes
     }
 
-    /// Waits for a line on stderr.
-    async fn receive_error_line(&mut self) {
+    /// Waits for a line on stderr that has a text.
+    async fn receive_error_line(&mut self, part: &'static str) {
         let mut stderr = self.child().stderr.take().unwrap();
         let reading = tokio::task::spawn_blocking(move || {
-            let mut byte = [0];
-            while byte != *b"\n" {
+            let (mut line, mut byte) = (Vec::new(), [0]);
+            while byte != *b"\n" || !String::from_utf8_lossy(&line).contains(part) {
+                if byte == *b"\n" {
+                    line.clear();
+                }
                 stderr.read_exact(&mut byte).unwrap();
+                line.push(byte[0]);
             }
             stderr
         });
@@ -179,7 +183,7 @@ async fn the_failure_of_an_event_ends_write_while_it_waits_for_input() {
     check_end(
         &writing.end().await,
         4,
-        &["sealed", "line 1 is written; 1 events were not acknowledged", "tail -n +2"],
+        &["sealed", "line 1 is written; not acknowledged: 1 event, ", "tail -n +2"],
     );
 }
 
@@ -269,7 +273,7 @@ async fn a_signal_leaves_a_transaction_open_with_the_lines_that_were_read() {
         &output,
         143,
         &[
-            &format!("wrote {lines} events"),
+            "to the transaction",
             &format!("lines 1 to {lines} are in the transaction"),
             &format!("tail -n +{}", lines + 1),
         ],
@@ -321,6 +325,27 @@ async fn a_follower_that_is_stopped_prints_its_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_follower_that_is_stopped_says_how_to_go_on() {
+    let stream = new_stream();
+    let mut putting = Running::start(&["bytes", "put", &stream]);
+    putting.send(b"\0\0\0\0\0\0\0\x01a");
+    for (arguments, len, told) in [
+        (&["read", &stream, "--follow"][..], 2, "printed 1 event\n"),
+        (&["bytes", "tail", &stream, "--back", "1K"], 9, "printed up to offset 9\n"),
+    ] {
+        let mut following = Running::start(arguments);
+        following.receive(len).await;
+        following.signal("-TERM");
+        let output = following.end().await;
+        check_end(&output, 143, &[&format!("stopped by SIGTERM: {told}"), " go on", "pravega "]);
+        let shown = stderr(&output);
+        let (_, next) = shown.trim_end().split_once(": pravega ").unwrap();
+        // Nothing follows what was printed.
+        assert_eq!(good(&next.split(' ').collect::<Vec<_>>()), "", "{next}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_follower_ends_when_its_output_is_no_longer_read() {
     let stream = new_stream();
     let mut putting = Running::start(&["bytes", "put", &stream]);
@@ -352,14 +377,11 @@ async fn a_second_signal_ends_write_even_if_the_server_does_not_answer() {
     writing.send_many_lines();
     writing.signal("-INT");
     // Two signals count as one unless the first is taken before the second is sent.
-    writing.receive_error_line().await;
+    writing.receive_error_line("stopping").await;
     writing.signal("-INT");
     check_end(
         &writing.end().await,
         130,
-        &[
-            "stopped by SIGINT: lines 1 to ",
-            " more events may be written, too; the rest: tail -n +",
-        ],
+        &["stopped by SIGINT: lines 1 to ", " may be written, too; the rest: tail -n +"],
     );
 }

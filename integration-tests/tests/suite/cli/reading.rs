@@ -149,8 +149,10 @@ fn cuts_are_shown_advanced_and_measured() {
         format!("{stream}/0.#epoch.0:22..35\t13\n")
     );
     assert_eq!(good(&["read", &stream, "--from", next.trim()]), "three\n");
-    let error = fails(2, &["cut", "show", &stream]);
-    assert!(error.contains("pravega cut show SCOPE/STREAM --at head"), "{error}");
+    let both = good(&["cut", "show", &stream]);
+    assert!(both.contains(head.trim()) && both.contains(tail.trim()), "{both}");
+    let error = fails(2, &["cut", "show", "nonsense"]);
+    assert!(error.contains("pravega cut show SCOPE/STREAM"), "{error}");
     fails(2, &["cut", "distance", "UNBOUNDED", "UNBOUNDED"]);
 }
 
