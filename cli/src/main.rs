@@ -20,6 +20,7 @@ mod failure;
 mod interrupt;
 mod limits;
 mod login;
+mod options;
 mod output;
 mod parse;
 mod resolved;
@@ -246,8 +247,12 @@ fn command() -> clap::Command {
 fn main() -> ExitCode {
     let mut matches = command().try_get_matches().unwrap_or_else(|error| refused(error).exit());
     let named = named(&matches);
+    let checked = options::check(&matches);
     let arguments =
         Arguments::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
+    if let Err(failure) = checked {
+        return failure.report();
+    }
     verbosity::start_log(arguments.verbose);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = match runtime.worker_threads(arguments.command.threads()).enable_all().build() {

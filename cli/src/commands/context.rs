@@ -261,6 +261,10 @@ fn changed(
             return Err(Failure::usage(text));
         }
     };
+    if let Some(option) = clash(arguments, access, login.is_some())? {
+        let text = format!("{option} cannot be used with an --unset of the same");
+        return Err(Failure::usage(text));
+    }
     for part in &arguments.unset {
         match part {
             Part::Ca => profile.ca = None,
@@ -277,6 +281,23 @@ fn changed(
         profile.login = login;
     }
     Ok(profile)
+}
+
+/// Returns an option that says what another removes.
+fn clash(
+    arguments: &SetArguments,
+    access: &Access,
+    has_login: bool,
+) -> Result<Option<&'static str>> {
+    let has_certificate = access.certificate()?.is_some();
+    Ok(arguments.unset.iter().find_map(|part| match part {
+        Part::Ca => access.ca().map(|_| "--ca"),
+        Part::Cert => has_certificate.then_some("--cert"),
+        Part::Credentials => has_login.then_some("an option for credentials"),
+        Part::DangerouslyWithoutHostNameCheck => arguments
+            .dangerously_without_host_name_check
+            .then_some("--dangerously-without-host-name-check"),
+    }))
 }
 
 /// Returns true if credentials for a URL may be sent to another.
@@ -384,6 +405,25 @@ mod tests {
         let unset = ["--unset", "ca,cert,credentials,dangerously-without-host-name-check"];
         let plain = change(Some(whole()), None, &unset).unwrap();
         assert_eq!(plain, Profile::new("tls://h:1"));
+    }
+
+    #[test]
+    fn what_is_removed_and_said_at_once_is_refused() {
+        for options in [
+            &["--ca", "/x", "--unset", "ca"][..],
+            &["--cert", "/x", "--unset", "ca,cert"],
+            &["--token-file", "/t", "--unset", "credentials"],
+            &[
+                "--dangerously-without-host-name-check",
+                "--unset",
+                "dangerously-without-host-name-check",
+            ],
+        ] {
+            let error = change(Some(whole()), None, options).unwrap_err().to_string();
+            assert!(error.contains("cannot be used with an --unset"), "{options:?}: {error}");
+        }
+        let apart = ["--ca", "/x", "--unset", "cert"];
+        assert!(change(Some(whole()), None, &apart).is_ok());
     }
 
     #[test]

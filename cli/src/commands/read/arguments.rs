@@ -13,7 +13,7 @@ use pravega_sdk::{
 use super::{membership::Membership, template::Template};
 use crate::{
     commands::position::{FORMS, Position},
-    failure::Result,
+    failure::{Failure, Result},
     parse::{character, duration},
 };
 
@@ -98,6 +98,15 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Refuses options without an effect.
+    pub(super) fn check(&self) -> Result<()> {
+        let has_key = self.format.as_ref().is_some_and(Template::has_key);
+        if self.key_separator.is_some() && !has_key {
+            return Err(Failure::usage("--key-separator has no effect without {key} in --format"));
+        }
+        Ok(())
+    }
+
     /// The character after a key in the text of an event.
     pub(super) fn key_separator(&self) -> char {
         self.key_separator.unwrap_or(':')
@@ -203,5 +212,8 @@ mod tests {
         }
         let arguments = ["tool", "s/t", "--format", "{key}", "--key-separator", ";"];
         assert!(Tool::try_parse_from(arguments).is_ok_and(|tool| tool.read.key_separator() == ';'));
+        let without_key = ["tool", "s/t", "--format", "{event}", "--key-separator", ";"];
+        assert!(Tool::try_parse_from(without_key).unwrap().read.check().is_err());
+        assert!(Tool::try_parse_from(["tool", "s/t"]).unwrap().read.check().is_ok());
     }
 }

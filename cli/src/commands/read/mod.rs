@@ -37,6 +37,7 @@ Examples:
   pravega read shop/orders --group billing              in several terminals";
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<()> {
+    arguments.check()?;
     let is_text = context.output.format() == Format::Text;
     if !is_text && (arguments.format.is_some() || arguments.length_prefixed) {
         return Err(Failure::usage("--format and --length-prefixed are for --output text"));

@@ -83,6 +83,11 @@ const ESCAPES: &[(&str, char)] =
     &[("{{", '{'), ("}}", '}'), ("\\t", '\t'), ("\\n", '\n'), ("\\0", '\0'), ("\\\\", '\\')];
 
 impl Template {
+    /// Returns true if the output has the key of the event.
+    pub(super) fn has_key(&self) -> bool {
+        self.0.contains(&Part::Key)
+    }
+
     pub(super) fn render(&self, event: &ReadEvent<Bytes>, separator: char, text: &mut Vec<u8>) {
         let payload = event.event();
         for part in &self.0 {

@@ -156,6 +156,10 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
         }
         Command::Describe { stream } => show::describe(&stream, controller, output).await,
         Command::Update { stream, settings } => {
+            if settings.is_empty() {
+                let hint = "`pravega stream update --help` lists what can be changed";
+                return Err(Failure::usage("no option says what to change").with_hint(hint));
+            }
             let configuration = settings.apply(controller.stream_configuration(&stream).await?)?;
             controller.update_stream(&stream, &configuration).await?;
             output.status(format_args!("updated stream {stream}"));

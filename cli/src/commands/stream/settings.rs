@@ -48,6 +48,19 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Returns true if no option is given.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { segments, events_per_second, kib_per_second, rollover_size, .. } = self;
+        let Self {
+            retain_time, retain_bytes, retain_all, tags, no_tags, timestamp_timeout, ..
+        } = self;
+        let has_scaling =
+            segments.is_some() || events_per_second.is_some() || kib_per_second.is_some();
+        let has_retention = retain_time.is_some() || retain_bytes.is_some() || *retain_all;
+        let has_rest = rollover_size.is_some() || timestamp_timeout.is_some();
+        !(has_scaling || has_retention || has_rest || *no_tags || !tags.is_empty())
+    }
+
     pub(super) fn apply(&self, configuration: StreamConfiguration) -> Result<StreamConfiguration> {
         let usage = |error: &dyn std::fmt::Display| Failure::usage(error);
         let mut configuration = configuration;

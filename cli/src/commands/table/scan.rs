@@ -45,7 +45,7 @@ pub(crate) struct Scan {
     #[command(flatten)]
     selection: Selection,
     /// Print keys without their values
-    #[arg(long)]
+    #[arg(long, conflicts_with = "value_format")]
     keys_only: bool,
     /// Print the version after each key
     #[arg(long)]

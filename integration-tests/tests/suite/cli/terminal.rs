@@ -56,7 +56,6 @@ fn an_event_is_escaped_on_a_terminal_and_unchanged_in_a_pipe() {
         &["read", &stream, "--format", "{event}"],
         &["read", &stream, "--length-prefixed"],
         &["-o", "json", "read", &stream],
-        &["-o", "table", "read", &stream],
     ] {
         let shown = on_terminal(arguments);
         let is_plain = |c: char| !c.is_control() || ['\n', '\r', '\t'].contains(&c);
