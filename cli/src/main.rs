@@ -16,6 +16,7 @@ mod commands;
 mod context;
 mod contexts;
 mod escape;
+mod examples;
 mod failure;
 mod interrupt;
 mod limits;
@@ -241,7 +242,7 @@ fn command() -> clap::Command {
             })
             .mut_subcommands(numbers_are_values)
     }
-    numbers_are_values(Arguments::command())
+    examples::added(numbers_are_values(Arguments::command()))
 }
 
 fn main() -> ExitCode {
