@@ -81,6 +81,11 @@ impl Context {
         }
     }
 
+    /// Creates a client that finds out why a command has failed.
+    pub(crate) fn client_for_advice(&self) -> Result<ClientFactory> {
+        self.client_of(self.resolve()?.config)
+    }
+
     /// Creates a client. A person waits at the terminal, so it retries fewer times than the client
     /// of a program does.
     pub(crate) fn client_of(&self, config: ClientConfig) -> Result<ClientFactory> {

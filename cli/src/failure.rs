@@ -16,6 +16,8 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 pub(crate) struct Failure {
     cause: Cause,
     text: String,
+    /// The text of the error, if `text` is about what was found out later.
+    details: Option<String>,
     hint: Option<String>,
 }
 
@@ -29,9 +31,16 @@ enum Cause {
     Stopped(Signal),
 }
 
+/// Whether the details of a failure are reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Details {
+    Hidden,
+    Shown,
+}
+
 impl Failure {
     fn new(cause: Cause, text: impl fmt::Display) -> Self {
-        Self { cause, text: text.to_string(), hint: None }
+        Self { cause, text: text.to_string(), details: None, hint: None }
     }
 
     /// A failure without a kind.
@@ -89,20 +98,28 @@ impl Failure {
         self
     }
 
+    /// Tells what was found out about the failure; its own text is among the details.
+    pub(crate) fn explained(self, text: String, hint: String) -> Self {
+        Self { cause: self.cause, details: Some(self.text), text, hint: Some(hint) }
+    }
+
     /// Names the context whose settings are in use.
     pub(crate) fn within_context(mut self, name: &str) -> Self {
         self.text = format!("context {name}: {}", self.text);
         self
     }
 
-    /// Writes the error to stderr and returns its exit code.
-    pub(crate) fn report(&self) -> ExitCode {
+    /// Writes the error to stderr, with its details if they are wanted, and returns its exit code.
+    pub(crate) fn report(&self, details: Details) -> ExitCode {
         let mut stderr = std::io::stderr().lock();
         // The caller wanted it to stop, so that is no error.
         let label = if matches!(self.cause, Cause::Stopped(_)) { "" } else { "error: " };
         writeln!(stderr, "{label}{}", self.text).ok();
         if let Some(hint) = self.hint() {
             writeln!(stderr, "  help: {hint}").ok();
+        }
+        if let (Details::Shown, Some(details)) = (details, &self.details) {
+            writeln!(stderr, "  details: {details}").ok();
         }
         ExitCode::from(self.exit_code())
     }
@@ -325,6 +342,15 @@ mod tests {
         assert_eq!(other(of_kind()).hint(), Some("other"));
         assert_eq!(other(of_kind().with_hint("mine")).hint(), Some("mine"));
         assert_eq!(other(Failure::other("text")).hint(), None);
+    }
+
+    #[test]
+    fn what_was_found_out_replaces_text_and_hint_and_keeps_the_exit_code() {
+        let failure = Failure::of_kind(ErrorKind::NotFound, "reading a/b: no such stream");
+        let explained = failure.explained("there is no scope a".to_owned(), "mine".to_owned());
+        assert_eq!((explained.exit_code(), explained.hint()), (3, Some("mine")));
+        assert_eq!(explained.to_string(), "there is no scope a");
+        assert_eq!(explained.details.as_deref(), Some("reading a/b: no such stream"));
     }
 
     #[test]

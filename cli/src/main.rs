@@ -17,6 +17,7 @@ mod context;
 mod contexts;
 mod escape;
 mod examples;
+mod explain;
 mod failure;
 mod interrupt;
 mod limits;
@@ -27,6 +28,7 @@ mod parse;
 mod resolved;
 mod secret_file;
 mod signal;
+mod similar;
 mod stop;
 mod terminal;
 mod verbosity;
@@ -48,7 +50,8 @@ use crate::{
         group, read, scope, segment, stream, table, txn, wire, write,
     },
     context::{Context, Globals},
-    failure::{Failure, Result},
+    explain::Subjects,
+    failure::{Details, Failure, Result},
     limits::Limits,
     output::Format,
     resolved::Named,
@@ -132,8 +135,9 @@ struct Arguments {
     )]
     output: Format,
 
-    /// Log the decisions of the client to stderr; -vv logs everything of the client, -vvv also of
-    /// its libraries. Without it, PRAVEGA_LOG or RUST_LOG is the filter of the log
+    /// Log the decisions of the client to stderr, and show the details of an error; -vv logs
+    /// everything of the client, -vvv also of its libraries. Without it, PRAVEGA_LOG or RUST_LOG is
+    /// the filter of the log
     #[arg(
         short,
         long,
@@ -247,24 +251,26 @@ fn command() -> clap::Command {
 
 fn main() -> ExitCode {
     let mut matches = command().try_get_matches().unwrap_or_else(|error| refused(error).exit());
-    let named = named(&matches);
+    let (named, subjects) = (named(&matches), Subjects::of(&matches));
     let checked = options::check(&matches);
     let arguments =
         Arguments::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
+    let verbosity = Verbosity::of(arguments.verbose);
+    let details = if verbosity.is_verbose() { Details::Shown } else { Details::Hidden };
     if let Err(failure) = checked {
-        return failure.report();
+        return failure.report(details);
     }
     verbosity::start_log(arguments.verbose);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = match runtime.worker_threads(arguments.command.threads()).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            return Failure::other(format!("cannot start the runtime: {error}")).report();
+            return Failure::other(format!("cannot start the runtime: {error}")).report(details);
         }
     };
-    let code = match runtime.block_on(run(arguments, named)) {
+    let code = match runtime.block_on(run(arguments, named, &subjects)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(details),
     };
     // Tasks that still run have nothing left to report.
     runtime.shutdown_background();
@@ -301,15 +307,16 @@ fn named(matches: &ArgMatches) -> Named {
     Named { controller, context: given("context") }
 }
 
-async fn run(arguments: Arguments, named: Named) -> Result<()> {
+/// Runs the command. If it does not find something, its failure says what exists.
+async fn run(arguments: Arguments, named: Named, subjects: &Subjects) -> Result<()> {
     let Arguments { output, verbose, timeout, access, command, .. } = arguments;
     let globals =
         Globals { limits: Limits::new(timeout), format: output, verbosity: Verbosity::of(verbose) };
     let context = &mut Context::new(named, access, globals);
     let done = Box::pin(run_command(command, context)).await;
-    done.map_err(|failure| {
-        failure.with_hint_for(ErrorKind::Unauthenticated, || context.unauthenticated())
-    })
+    let Err(failure) = done else { return done };
+    let failure = failure.with_hint_for(ErrorKind::Unauthenticated, || context.unauthenticated());
+    Err(Box::pin(explain::explain(failure, subjects, context)).await)
 }
 
 async fn run_command(command: Command, context: &mut Context) -> Result<()> {

@@ -12,6 +12,7 @@ use crate::{
     contexts::{Contexts, ContextsFile, HostNames, Profile},
     failure::{Failure, Result},
     limits::Limits,
+    similar::similar,
 };
 
 /// What names the cluster of a command.
@@ -69,7 +70,10 @@ pub(crate) fn unknown_context(
         [] => {
             format!("there are no contexts{place}; `pravega context set` or `auth login` makes one")
         }
-        names => format!("there are {}{place}", names.join(", ")),
+        names => match similar(&unknown.name, names) {
+            Some(name) => format!("did you mean {name}? There are {}{place}", names.join(", ")),
+            None => format!("there are {}{place}", names.join(", ")),
+        },
     };
     Failure::of_kind(ErrorKind::NotFound, text).with_hint(hint)
 }

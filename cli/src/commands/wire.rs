@@ -23,6 +23,7 @@ use crate::{
     context::Context,
     failure::{Failure, Result},
     output::{Output, Record},
+    similar::similar,
 };
 
 #[derive(Debug, Subcommand)]
@@ -171,7 +172,10 @@ async fn connect(
     fields: &Map<String, Value>,
 ) -> Result<Arc<SharedConnection>> {
     if WireCommand::field_names(name).is_none() {
-        let hint = "`pravega wire list` lists all commands";
+        let hint = match similar(name, WireCommand::NAMES) {
+            Some(name) => format!("did you mean {name}? `pravega wire list` lists all commands"),
+            None => "`pravega wire list` lists all commands".to_owned(),
+        };
         return Err(Failure::usage(format_args!("unknown command \"{name}\"")).with_hint(hint));
     }
     let endpoint = match (to, segment_of(fields)) {

@@ -83,6 +83,6 @@ fn binary_events_go_through_a_pipe_and_mistakes_in_the_input_are_named() {
         assert!(stderr(&output).contains(part), "{}", stderr(&output));
     }
     assert_eq!(json(&["read", &stream]).len(), 6, "the events before a mistake were written");
-    assert!(fails(3, &["write", &format!("{scope}/none")]).contains("there is no such stream"));
+    assert!(fails(3, &["write", &format!("{scope}/none")]).contains("there is no stream"));
     assert!(fails(2, &["write", &stream, "--file", "/"]).contains("is a folder"));
 }

@@ -143,12 +143,12 @@ fn what_is_no_key_or_value_of_the_table_is_refused_with_the_reason() {
         (2, &["watch", table, "--from", "later"], "or it is `now`"),
         (2, &["import", table, "--file", "/no/such/file"], "cannot read /no/such/file"),
         (2, &["-o", "table", "export", table], "and no table"),
-        (3, &["get", nowhere, "pear"], "there is no such table"),
-        (3, &["put", nowhere, "pear", "1"], "there is no such table"),
-        (3, &["scan", nowhere], "there is no such table"),
-        (3, &["watch", nowhere], "there is no such table"),
-        (3, &["export", nowhere], "there is no such table"),
-        (3, &["import", nowhere], "there is no such table"),
+        (3, &["get", nowhere, "pear"], "there is no table"),
+        (3, &["put", nowhere, "pear", "1"], "there is no table"),
+        (3, &["scan", nowhere], "there is no table"),
+        (3, &["watch", nowhere], "there is no table"),
+        (3, &["export", nowhere], "there is no table"),
+        (3, &["import", nowhere], "there is no table"),
     ] {
         let error = fails(code, &[&["table"], arguments].concat());
         assert!(error.contains(reason), "{arguments:?}: {error}");
