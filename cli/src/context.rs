@@ -7,6 +7,7 @@ use pravega_sdk::{ClientConfig, ClientFactory};
 use crate::{
     access::Access,
     choice::Origin,
+    connections,
     failure::Result,
     limits::Limits,
     output::{Format, Output},
@@ -68,7 +69,9 @@ impl Context {
         if self.verbosity.is_verbose() {
             self.tell_settings(&resolved);
         }
-        self.client_of(resolved.config)
+        let client = self.client_of(resolved.config)?;
+        connections::watch(client.pool().clone(), self.verbosity);
+        Ok(client)
     }
 
     /// Tells which cluster is used, and what else is not as it is by default.

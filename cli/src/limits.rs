@@ -42,6 +42,11 @@ impl Limits {
         Self(timeout.map(|timeout| timeout.max(Duration::from_millis(2))))
     }
 
+    /// How long a call, or a request about a segment, takes at most.
+    pub(crate) fn call(self) -> Duration {
+        self.0.unwrap_or(ASKING)
+    }
+
     /// Limits calls of the controllers and requests to segment stores.
     pub(crate) fn client(self, config: ClientConfig) -> ClientConfig {
         let Some(timeout) = self.0 else { return config };

@@ -13,6 +13,7 @@ mod access;
 mod canary;
 mod choice;
 mod commands;
+mod connections;
 mod context;
 mod contexts;
 mod escape;
@@ -25,6 +26,7 @@ mod login;
 mod options;
 mod output;
 mod parse;
+mod patience;
 mod resolved;
 mod secret_file;
 mod signal;
@@ -54,6 +56,7 @@ use crate::{
     failure::{Details, Failure, Result},
     limits::Limits,
     output::Format,
+    patience::Patience,
     resolved::Named,
     verbosity::Verbosity,
 };
@@ -222,6 +225,15 @@ enum Command {
 }
 
 impl Command {
+    /// Returns true if it makes a few calls and shows nothing until they are done.
+    fn is_short(&self) -> bool {
+        match self {
+            Self::Scope(_) | Self::Stream(_) | Self::Cut(_) | Self::Segment(_) => true,
+            Self::Txn(command) => !matches!(command, txn::Command::Write { .. }),
+            _ => false,
+        }
+    }
+
     /// The number of threads of the runtime.
     fn threads(&self) -> usize {
         match self {
@@ -313,7 +325,9 @@ async fn run(arguments: Arguments, named: Named, subjects: &Subjects) -> Result<
     let globals =
         Globals { limits: Limits::new(timeout), format: output, verbosity: Verbosity::of(verbose) };
     let context = &mut Context::new(named, access, globals);
+    let patience = command.is_short().then(|| Patience::new(globals.limits.call()));
     let done = Box::pin(run_command(command, context)).await;
+    drop(patience);
     let Err(failure) = done else { return done };
     let failure = failure.with_hint_for(ErrorKind::Unauthenticated, || context.unauthenticated());
     Err(Box::pin(explain::explain(failure, subjects, context)).await)

@@ -3,9 +3,11 @@
 use std::{
     borrow::Cow,
     io::{ErrorKind, IsTerminal as _, Write as _},
+    sync::{Mutex, PoisonError},
 };
 
 use comfy_table::{ContentArrangement, presets};
+use indicatif::{ProgressBar, WeakProgressBar};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -71,6 +73,23 @@ enum Header {
 /// Writes a line to stderr that is not data.
 pub(crate) fn status(text: impl std::fmt::Display) {
     writeln!(std::io::stderr().lock(), "{text}").ok();
+}
+
+/// The progress bar that is drawn.
+static BAR: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
+
+/// From now on, lines of [`tell`] are written above this bar.
+pub(crate) fn draw_above(bar: &ProgressBar) {
+    *BAR.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.downgrade());
+}
+
+/// As [`status`], for tasks beside a command that may draw a progress bar.
+pub(crate) fn tell(text: &str) {
+    let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner);
+    match bar.as_ref().and_then(WeakProgressBar::upgrade) {
+        Some(bar) => bar.suspend(|| status(text)),
+        None => status(text),
+    }
 }
 
 /// Number of items with their noun, and commas between thousands: `1 event`, `2,000 events`.

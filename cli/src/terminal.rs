@@ -1,6 +1,9 @@
 //! Questions on the terminal, and what is typed there or comes from stdin.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::{
+    io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use secrecy::{SecretString, zeroize::Zeroizing};
 
@@ -72,6 +75,7 @@ pub(crate) async fn read_secret() -> Result<SecretString> {
 
 /// Reads a line of stdin, without its end.
 async fn line() -> Result<Zeroizing<String>> {
+    ASKING.store(true, Ordering::Relaxed);
     let read = tokio::task::spawn_blocking(|| {
         // With its whole capacity from the start, no part of a secret is left behind by its growth.
         let mut line = Zeroizing::new(String::with_capacity(MAX_LEN as usize));
@@ -81,7 +85,17 @@ async fn line() -> Result<Zeroizing<String>> {
     });
     let unreadable =
         |error: io::Error| Failure::other(format_args!("cannot read from stdin: {error}"));
-    read.await.map_err(|error| unreadable(error.into()))?.map_err(unreadable)
+    let read = read.await;
+    ASKING.store(false, Ordering::Relaxed);
+    read.map_err(|error| unreadable(error.into()))?.map_err(unreadable)
+}
+
+/// True while an answer is waited for.
+static ASKING: AtomicBool = AtomicBool::new(false);
+
+/// Returns true while a person is asked.
+pub(crate) fn is_asking() -> bool {
+    ASKING.load(Ordering::Relaxed)
 }
 
 fn show(text: &str) -> Result<()> {

@@ -2,6 +2,8 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::output::draw_above;
+
 /// A bar of `len` bytes, drawn only if stderr is a terminal.
 pub(super) fn bar(len: Option<u64>) -> ProgressBar {
     let (bar, template) = match len {
@@ -17,5 +19,6 @@ pub(super) fn bar(len: Option<u64>) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
+    draw_above(&bar);
     bar
 }

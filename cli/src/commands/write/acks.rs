@@ -1,6 +1,6 @@
 //! Counts the events that are durable.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
@@ -12,10 +12,12 @@ use tokio::{
 
 use super::{
     super::input::Place,
+    silence::Silence,
     window::{Event, InFlight, Window},
 };
 use crate::{
     failure::{Failure, Result},
+    output::tell,
     signal::Signal,
     stop::Stop,
 };
@@ -47,6 +49,7 @@ pub(super) async fn count(
     let (done, failure, quit) = (Place::default(), None, None);
     let mut counted = Counted { events: 0, bytes: 0, done, latencies, failure, quit };
     let mut window = Window::new(waiting);
+    let mut silence = Silence::new(Instant::now());
     let mut search = interval(SEARCH_EVERY);
     search.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let again = stop.again();
@@ -63,6 +66,9 @@ pub(super) async fn count(
                 }
             },
             _ = search.tick() => {
+                if let Some(text) = silence.observe(Instant::now(), counted.events, &window) {
+                    tell(&text);
+                }
                 counted.failure = window.failure();
                 if counted.failure.is_some() {
                     break;

@@ -1,6 +1,7 @@
 //! `pravega write`
 
 mod acks;
+mod silence;
 mod summary;
 mod time;
 mod transaction;

@@ -42,6 +42,11 @@ impl<A> Window<A> {
     pub(super) fn new(waiting: mpsc::Receiver<InFlight<A>>) -> Self {
         Self { waiting, events: VecDeque::new() }
     }
+
+    /// Returns true if no event is known to wait for its ack.
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.waiting.is_empty()
+    }
 }
 
 impl<A, T, E> Window<A>
