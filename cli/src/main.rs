@@ -73,9 +73,7 @@ const GLOBAL: &str = "Global options";
 const AFTER_HELP: &str = "\
 First steps:
   pravega dev                                  a server on this machine, in another terminal
-  pravega scope create shop
-  pravega stream create shop/orders
-  pravega write shop/orders                    one event per line; Ctrl-D ends
+  pravega write shop/orders --create           one event per line; Ctrl-D ends
   pravega read shop/orders
 
 -h prints a short help of a command; --help prints all of it, with the options for access. Data \

@@ -109,6 +109,11 @@ impl Output {
         self.format
     }
 
+    /// Sets the format, for a command with an option for it.
+    pub(crate) fn set_format(&mut self, format: Format) {
+        self.format = format;
+    }
+
     /// Writes a line to stderr that is not data.
     pub(crate) fn status(&self, text: impl std::fmt::Display) {
         status(text);

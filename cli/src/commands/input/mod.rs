@@ -13,7 +13,7 @@ mod sniff;
 #[cfg(test)]
 mod tests;
 
-use std::{fs::File, path::PathBuf};
+use std::{fs::File, io::Cursor, path::PathBuf};
 
 use indicatif::ProgressBar;
 use pravega_sdk::{LargeEvents, wire_protocol::event::MAX_EVENT_LEN};
@@ -103,6 +103,8 @@ pub(crate) struct InputArguments {
 
     #[arg(skip)]
     limit: Limit,
+    #[arg(skip)]
+    given: Vec<String>,
 }
 
 /// The heading of the options of the input.
@@ -170,12 +172,36 @@ impl InputArguments {
             check: false,
             skip_bad: false,
             limit: Limit::Fixed,
+            given: Vec::new(),
         }
     }
 
     /// Lines without keys, each of a length that the command has set.
     pub(crate) fn plain_lines_up_to(max_bytes: usize, file: Option<PathBuf>) -> Self {
         Self { max_event_bytes: max_bytes, ..Self::plain_lines(file) }
+    }
+
+    /// The events of the command line, each of which is treated as a line, in place of a file.
+    pub(crate) fn with_given(self, given: Vec<String>) -> Result<Self> {
+        let option = [
+            (self.file.is_some(), "--file"),
+            (self.length_prefixed, "--length-prefixed"),
+            (self.check, "--check"),
+        ];
+        let named = option.into_iter().find(|(is_given, _)| *is_given && !given.is_empty());
+        if let Some((_, option)) = named {
+            let text = format_args!("{option} cannot be used with events on the command line");
+            return Err(Failure::usage(text));
+        }
+        if given.iter().any(|event| event.contains('\n')) {
+            let hint = "write it to stdin, with --length-prefixed";
+            return Err(
+                Failure::usage("an event on the command line has a line break").with_hint(hint)
+            );
+        }
+        // What is given is written as it is.
+        let raw_lines = self.raw_lines || !given.is_empty();
+        Ok(Self { given, raw_lines, ..self })
     }
 
     /// What a writer of these events does with large ones.
@@ -196,6 +222,11 @@ impl InputArguments {
                 (source, Some(_)) => check(source, &rules)?,
                 (_, None) => return Err(Failure::usage("--check needs a file that is no pipe")),
             }
+        }
+        if !self.given.is_empty() {
+            let lines = self.given.join("\n") + "\n";
+            let len = Some(lines.len() as u64);
+            return Ok(Opened { source: Box::new(Cursor::new(lines)), rules, places, len });
         }
         let (source, len) = open(file.as_ref())?;
         if file.is_none() && terminal::is_present() {

@@ -64,7 +64,8 @@ pub(crate) struct Arguments {
     pub(super) count: Option<u64>,
 
     /// Template of the output of each event, with {event}, {base64}, {size}, {key}, {stream},
-    /// {segment}, {offset} and {pointer}; \t, \n, {{ and }} are a tab, a newline and braces
+    /// {segment}, {offset}, {pointer}, and {json.FIELD} or {json.FIELD.FIELD} of an event that is
+    /// JSON; \t, \n, {{ and }} are a tab, a newline and braces
     #[arg(long, value_name = "TEXT", conflicts_with = "length_prefixed", help_heading = OUTPUT)]
     pub(super) format: Option<Template>,
 
@@ -77,7 +78,7 @@ pub(crate) struct Arguments {
         value_parser = character,
         help_heading = OUTPUT,
         requires = "format",
-        conflicts_with_all = ["length_prefixed", "base64"]
+        conflicts_with_all = ["length_prefixed", "base64", "json"]
     )]
     key_separator: Option<char>,
 
@@ -88,6 +89,15 @@ pub(crate) struct Arguments {
     /// Write each event in Base64
     #[arg(long, help_heading = OUTPUT, conflicts_with_all = ["format", "length_prefixed"])]
     pub(super) base64: bool,
+
+    /// Print JSON, one object per event, as -o json does, but with an event that is JSON as it is
+    /// instead of as a string
+    #[arg(
+        long,
+        help_heading = OUTPUT,
+        conflicts_with_all = ["format", "length_prefixed", "base64"]
+    )]
+    pub(super) json: bool,
 
     /// Print the position after the last event to stderr; pass it to --from to resume
     #[arg(long, help_heading = OUTPUT)]
@@ -197,6 +207,9 @@ mod tests {
             &["--format", "{event}", "--base64"],
             &["--format", "{event}", "--length-prefixed"],
             &["--base64", "--length-prefixed"],
+            &["--json", "--length-prefixed"],
+            &["--json", "--base64"],
+            &["--json", "--format", "{event}"],
             &["--from", "tail", "--ago", "1h"],
             &["--until", "tail", "--follow"],
             &["--until", "tail", "--group", "g"],

@@ -33,13 +33,17 @@ Events with the same routing key come in the order in which they were written.
 Examples:
   pravega read shop/orders --follow
   pravega read shop/orders --ago 2h --format '{segment} {offset} {event}'
+  pravega read shop/orders --format '{json.customer}: {size}' --until tail
   pravega read shop/orders --count 100 --show-cut        and then: --from CUT
   pravega read shop/orders --group billing              in several terminals";
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<()> {
     arguments.check()?;
+    if arguments.json {
+        context.output.set_format(Format::Json);
+    }
     let is_text = context.output.format() == Format::Text;
-    if !is_text && (arguments.format.is_some() || arguments.length_prefixed) {
+    if !is_text && !arguments.json && (arguments.format.is_some() || arguments.length_prefixed) {
         return Err(Failure::usage("--format and --length-prefixed are for --output text"));
     }
     match &arguments.membership.group {

@@ -1,10 +1,11 @@
 //! The template of `--format`: the output of an event.
 
-use std::str::FromStr;
+use std::{cell::OnceCell, str::FromStr};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use pravega_sdk::ReadEvent;
+use serde_json::Value;
 
 /// Text with names in braces.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +22,8 @@ enum Part {
     Segment,
     Offset,
     Pointer,
+    /// A field of the event, which is JSON, by the names on the way to it.
+    Json(Vec<String>),
 }
 
 impl FromStr for Template {
@@ -61,12 +64,18 @@ impl FromStr for Template {
                 "segment" => Part::Segment,
                 "offset" => Part::Offset,
                 "pointer" => Part::Pointer,
-                other => {
-                    return Err(format!(
-                        "{{{other}}} is unknown; known are {{event}}, {{base64}}, {{key}}, \
-                         {{size}}, {{stream}}, {{segment}}, {{offset}} and {{pointer}}"
-                    ));
-                }
+                other => match other.strip_prefix("json.") {
+                    Some(path) if !path.split('.').any(str::is_empty) => {
+                        Part::Json(path.split('.').map(str::to_owned).collect())
+                    }
+                    _ => {
+                        return Err(format!(
+                            "{{{other}}} is unknown; known are {{event}}, {{base64}}, {{key}}, \
+                             {{size}}, {{stream}}, {{segment}}, {{offset}}, {{pointer}} and \
+                             {{json.FIELD}}"
+                        ));
+                    }
+                },
             });
             rest = after;
         }
@@ -82,6 +91,20 @@ impl FromStr for Template {
 const ESCAPES: &[(&str, char)] =
     &[("{{", '{'), ("}}", '}'), ("\\t", '\t'), ("\\n", '\n'), ("\\0", '\0'), ("\\\\", '\\')];
 
+/// Adds a field of an event; nothing if the event is not JSON, or has no such field.
+fn put_field(event: Option<&Value>, path: &[String], text: &mut Vec<u8>) {
+    let Some(event) = event else { return };
+    let found = path.iter().try_fold(event, |value, name| match value {
+        Value::Array(items) => name.parse::<usize>().ok().and_then(|at| items.get(at)),
+        value => value.get(name),
+    });
+    match found {
+        None => {}
+        Some(Value::String(field)) => text.extend_from_slice(field.as_bytes()),
+        Some(field) => text.extend_from_slice(field.to_string().as_bytes()),
+    }
+}
+
 impl Template {
     /// Returns true if the output has the key of the event.
     pub(super) fn has_key(&self) -> bool {
@@ -90,6 +113,8 @@ impl Template {
 
     pub(super) fn render(&self, event: &ReadEvent<Bytes>, separator: char, text: &mut Vec<u8>) {
         let payload = event.event();
+        // Several fields take one parse.
+        let json = OnceCell::new();
         for part in &self.0 {
             match part {
                 Part::Text(part) => text.extend_from_slice(part.as_bytes()),
@@ -103,6 +128,10 @@ impl Template {
                         .position(|window| window == separator)
                         .unwrap_or(0);
                     text.extend_from_slice(payload.get(..end).unwrap_or_default());
+                }
+                Part::Json(path) => {
+                    let json = json.get_or_init(|| serde_json::from_slice(payload).ok());
+                    put_field(json.as_ref(), path, text);
                 }
                 Part::Size => text.extend_from_slice(payload.len().to_string().as_bytes()),
                 Part::Stream => {
@@ -147,6 +176,33 @@ mod tests {
         ] {
             let template: Template = written.parse().unwrap();
             assert_eq!(template.0, [Part::Text(meant.to_owned())], "{written}");
+        }
+    }
+
+    #[test]
+    fn a_field_of_json_is_found_by_its_path_and_a_missing_one_is_empty() {
+        let shown = |payload: &str, template: &str| {
+            let Part::Json(path) = template.parse::<Template>().unwrap().0.remove(0) else {
+                panic!("{template}")
+            };
+            let mut text = Vec::new();
+            put_field(serde_json::from_str(payload).ok().as_ref(), &path, &mut text);
+            String::from_utf8(text).unwrap()
+        };
+        let payload = r#"{"who":"ann","many":[7,{"x":null}],"at":{"day":3}}"#;
+        for (template, expected) in [
+            ("{json.who}", "ann"),
+            ("{json.at.day}", "3"),
+            ("{json.many.0}", "7"),
+            ("{json.many.1}", r#"{"x":null}"#),
+            ("{json.none}", ""),
+            ("{json.who.none}", ""),
+        ] {
+            assert_eq!(shown(payload, template), expected, "{template}");
+        }
+        assert_eq!(shown("no json", "{json.who}"), "");
+        for wrong in ["{json.}", "{json}", "{json.a..b}"] {
+            assert!(wrong.parse::<Template>().is_err(), "{wrong}");
         }
     }
 }

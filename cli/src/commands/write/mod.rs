@@ -9,7 +9,12 @@ mod window;
 
 use std::time::{Duration, Instant};
 
-use pravega_sdk::{Ack, EventWriter, WriteError, codec::Raw, types::ScopedStream};
+use pravega_sdk::{
+    Ack, ClientFactory, EventWriter, WriteError,
+    codec::Raw,
+    controller_client::Creation,
+    types::{ErrorKind, ScopedStream, StreamConfiguration},
+};
 use tokio::sync::mpsc;
 
 use self::{
@@ -22,7 +27,7 @@ use super::input::{End, Input, InputArguments, InputEvent, Next};
 use crate::{
     context::Context,
     failure::{Failure, Result},
-    output::counted,
+    output::{Output, counted},
     stop::Stop,
 };
 
@@ -32,7 +37,9 @@ An event counts as written once it is durable. Ctrl-C takes no more input, write
 and prints with which line to go on.
 
 Examples:
+  pravega write shop/orders 'three apples' 'a pear'
   pravega write shop/orders --file orders.txt
+  pravega write shop/new --create < orders.txt
   tail -f log | pravega write shop/log --key-separator ' ' --keep-key
   pravega write shop/orders --file orders.jsonl --key-field customer --transaction";
 
@@ -40,6 +47,14 @@ Examples:
 pub(crate) struct Arguments {
     /// SCOPE/STREAM
     stream: ScopedStream,
+
+    /// Events, in place of the lines of a file or of stdin
+    #[arg(value_name = "EVENT")]
+    events: Vec<String>,
+
+    /// Create scope and stream, with one segment, if they do not exist
+    #[arg(long)]
+    create: bool,
 
     #[command(flatten)]
     input: InputArguments,
@@ -63,7 +78,10 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     let client = context.client().await?;
     let large = arguments.input.large_events();
     // A file that cannot be read fails before the first call to the cluster.
-    let opened = arguments.input.open()?;
+    let opened = arguments.input.with_given(arguments.events)?.open()?;
+    if arguments.create {
+        create(&arguments.stream, &client, &context.output).await?;
+    }
     let notes = arguments.note_time.then(|| Notes::new(&client, &arguments.stream));
     let limits = context.limits;
     let config = limits.writer().with_large_events(large);
@@ -89,6 +107,25 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     let next = written.counted.done.number + 1;
     show(&totals, Some(&written.counted.latencies), next, &mut context.output)?;
     written.outcome(&input)
+}
+
+/// Creates a stream and its scope, if they do not exist. The scope comes second: an account that
+/// may create streams in it may not be one that may create scopes.
+async fn create(stream: &ScopedStream, client: &ClientFactory, output: &Output) -> Result<()> {
+    let (controller, configuration) = (client.controller(), StreamConfiguration::default());
+    let creation = match controller.create_stream(stream, &configuration).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if controller.create_scope(stream.scope()).await? == Creation::Created {
+                output.status(format_args!("created scope {}", stream.scope()));
+            }
+            controller.create_stream(stream, &configuration).await?
+        }
+        created => created?,
+    };
+    if creation == Creation::Created {
+        output.status(format_args!("created stream {stream}"));
+    }
+    Ok(())
 }
 
 /// How writing ended.

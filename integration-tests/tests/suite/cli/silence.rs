@@ -121,6 +121,7 @@ const ASK_CONTROLLER: &[&str] = &[
     "stream epochs s/t",
     "stream subscribers s/t",
     "write s/t",
+    "write s/t --create",
     "write s/t --transaction",
     "read s/t",
     "read s/t --follow",
