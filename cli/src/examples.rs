@@ -72,6 +72,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("group describe", &["pravega group describe shop/billing"]),
     ("group list", &["pravega group list shop"]),
     ("group watch", &["pravega group watch shop/billing --until-end"]),
+    ("man", &["pravega man stream create | man -l -"]),
     ("scope create", &["pravega scope create shop"]),
     ("scope delete", &["pravega scope delete shop", "pravega scope delete shop --recursive --yes"]),
     ("scope describe", &["pravega scope describe shop"]),

@@ -49,7 +49,7 @@ use crate::{
     choice::Given,
     commands::{
         auth, backup, bytes, completions, context as contexts_command, cut, demo, dev, doctor,
-        group, read, scope, segment, stream, table, txn, wire, write,
+        group, man, read, scope, segment, stream, table, txn, wire, write,
     },
     context::{Context, Globals},
     explain::Subjects,
@@ -220,6 +220,8 @@ enum Command {
     Wire(wire::Command),
     /// Print the completions of a shell; its help has how to install them
     Completions(completions::Arguments),
+    /// Print the manual page of a command
+    Man(man::Arguments),
 }
 
 impl Command {
@@ -350,6 +352,7 @@ async fn run_command(command: Command, context: &mut Context) -> Result<()> {
         Command::Context(command) => contexts_command::run(command, context).await,
         Command::Doctor(arguments) => doctor::run(arguments, context).await,
         Command::Wire(command) => wire::run(command, context).await,
+        Command::Man(arguments) => man::run(&arguments, self::command(), context),
         Command::Completions(arguments) => completions::run(&arguments, self::command(), context),
     }
 }

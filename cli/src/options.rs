@@ -36,7 +36,7 @@ pub(crate) fn check(matches: &ArgMatches) -> Result<()> {
         ["dev"] if has("check") || has("salvage") => Some(&["output"]),
         ["dev"] => Some(&["ca"]),
         ["demo" | "backup"] | ["wire", "list"] => Some(&["output"]),
-        ["completions"] => Some(&[]),
+        ["completions" | "man"] => Some(&[]),
         _ => None,
     };
     let path = path.join(" ");

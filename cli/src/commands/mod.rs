@@ -13,6 +13,7 @@ mod feed;
 mod folder;
 pub(crate) mod group;
 mod input;
+pub(crate) mod man;
 mod position;
 mod progress;
 pub(crate) mod read;

@@ -221,6 +221,7 @@ const ELSEWHERE: &[&str] = &[
     "demo",
     "dev",
     "doctor",
+    "man",
     "wire list",
     "cut show",
     "auth logout",
