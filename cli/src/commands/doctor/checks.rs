@@ -7,6 +7,8 @@ use crate::output::Record;
 /// The result of a check.
 pub(super) enum Finding {
     Good(String),
+    /// It was not looked at, and why.
+    Skipped(String),
     /// It works, but deserves attention; with a fix.
     Odd(String, &'static str),
     /// It does not work; with a fix.
@@ -24,6 +26,7 @@ impl Checks {
     pub(super) fn record(&mut self, check: &str, finding: Finding) -> bool {
         let (state, detail, fix) = match finding {
             Finding::Good(detail) => ("ok", detail, Value::Null),
+            Finding::Skipped(detail) => ("skipped", detail, Value::Null),
             Finding::Odd(detail, fix) => ("warning", detail, json!(fix)),
             Finding::Bad(detail, fix) => {
                 self.is_bad = true;

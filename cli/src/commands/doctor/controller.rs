@@ -11,6 +11,7 @@ use pravega_sdk::{
 use super::{
     advice::{self, CredentialFailure, Peer},
     checks::{Checks, Finding},
+    network,
 };
 use crate::failure::with_causes;
 
@@ -32,6 +33,10 @@ pub(super) async fn call(client: &ClientFactory, checks: &mut Checks) -> bool {
         checks.record("controller", Finding::Good(format!("answers in {elapsed:.1} ms")));
     }
     match (called, refused) {
+        (Ok(_), _) if credentials.is_anonymous() => checks.record(
+            "authentication",
+            Finding::Good("the server asks for no credentials".to_owned()),
+        ),
         (Ok(_), _) => checks
             .record("authentication", Finding::Good(format!("accepted (credentials: {method})"))),
         // Before the kind: the issuer of the credentials may be what refuses, or is away.
@@ -47,25 +52,43 @@ pub(super) async fn call(client: &ClientFactory, checks: &mut Checks) -> bool {
             )
         }
         (Err(error), None) => {
-            let (check, fix) = fix_of(&error);
+            let found = if is_http1(client).await { Some(("controller", HTTP1)) } else { None };
+            let (check, fix) = found.unwrap_or_else(|| fix_of(&error));
             checks.record(check, Finding::Bad(with_causes(&error), fix))
         }
     }
+}
+
+/// The fix for the port of an HTTP server.
+const HTTP1: &str = "correct the port: a server of HTTP/1 answers there, and no controller; the \
+                     controller of `pravega dev` has the port before that of its REST interface";
+
+/// Returns true if what listens in place of a controller speaks HTTP/1.
+async fn is_http1(client: &ClientFactory) -> bool {
+    let uri = client.config().uri();
+    if uri.scheme().is_tls() {
+        return false;
+    }
+    for endpoint in uri.endpoints() {
+        if network::speaks_http1(endpoint).await {
+            return true;
+        }
+    }
+    false
 }
 
 /// Returns the check that an error belongs to, and its fix.
 fn fix_of(error: &ControllerError) -> (&'static str, &'static str) {
     match (error.kind(), advice::tls_problem(error)) {
         (_, Some(problem)) => ("tls", advice::of_tls(problem, Peer::Controller)),
-        (
-            ErrorKind::Unreachable
-            | ErrorKind::ConnectionLost
-            | ErrorKind::Timeout
-            | ErrorKind::Unavailable,
-            _,
-        ) => (
+        (ErrorKind::Timeout, _) => (
             "controller",
-            "the peer is not a controller, or TLS is on at one end only: check port and scheme",
+            "check the server: it takes connections and does not answer, so it hangs or is \
+             overloaded, or it is no controller",
+        ),
+        (ErrorKind::Unreachable | ErrorKind::ConnectionLost | ErrorKind::Unavailable, _) => (
+            "controller",
+            "check port and scheme: the server is no controller, or TLS is on at one end only",
         ),
         _ => ("controller", "see the controller's log"),
     }

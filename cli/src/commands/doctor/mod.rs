@@ -11,6 +11,7 @@ mod controller;
 mod health;
 mod network;
 mod segment_store;
+mod variables;
 
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ const PRECEDENCE: &str = "options, then URL, then environment, then context, the
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Only show the settings, with the source of each
-    #[arg(long)]
+    #[arg(long, conflicts_with = "probe")]
     settings: bool,
     /// Create and delete a segment to compare clocks, if no token tells the server's time
     #[arg(long)]
@@ -60,6 +61,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
         }
     }
     let mut checks = Checks::default();
+    variables::check(&resolved.config, &mut checks);
     let config = context.limits.client(resolved.config).with_retry(
         2,
         Duration::from_millis(100),

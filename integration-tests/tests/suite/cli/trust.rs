@@ -221,3 +221,19 @@ async fn doctor_says_that_a_port_which_closes_without_a_word_may_speak_tls_only(
     assert!(detail.contains("its port may speak TLS only"), "{detail}");
     closing.abort();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_tells_a_port_of_http_from_a_server_that_does_not_answer() {
+    let user = User::new();
+    let server = EmbeddedServer::builder().with_rest_port(0).start().await.unwrap();
+    let url = format!("tcp://127.0.0.1:{}", server.rest_port().unwrap());
+    let found = findings(&user, "none.pem", &["--controller", &url]);
+    failed(&found, "controller", "a server of HTTP/1 answers there");
+    server.shutdown().await;
+
+    // The system takes connections for a listener that does not.
+    let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("tcp://{}", silent.local_addr().unwrap());
+    let found = findings_within("1s", &user, "none.pem", &["--controller", &url]);
+    failed(&found, "controller", "it takes connections and does not answer");
+}
