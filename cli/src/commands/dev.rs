@@ -162,6 +162,11 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     if let Some(folder) = arguments.check {
         return check::run(folder, context).await;
     }
+    if arguments.port != 0 && arguments.rest_port == Some(arguments.port) {
+        let text = format_args!("--port and --rest-port are both {}", arguments.port);
+        let hint = "without --rest-port it is the port after --port; 0 picks a free one";
+        return Err(Failure::usage(text).with_hint(hint));
+    }
     let ca = context.ca().map(Path::to_owned);
     let output = &mut context.output;
     // As in Pravega, where it is 9091 beside 9090.
