@@ -14,7 +14,7 @@ use crate::state::ServerState;
 type Server = State<Arc<ServerState>>;
 
 /// Returns true if changes are possible.
-fn is_ready(state: &ServerState) -> bool {
+pub(super) fn is_ready(state: &ServerState) -> bool {
     let works = state.run(|machine, _| machine.journal.failure().is_none()).0;
     works && !state.faults.controller_is_away()
 }

@@ -7,12 +7,14 @@ use axum::{
     routing::{delete, get, post, put},
 };
 
-use super::{groups, health, scaling, scopes, streams};
+use super::{groups, health, index, metrics, scaling, scopes, streams};
 use crate::state::ServerState;
 
 /// The service's paths.
 pub(super) fn router(state: Arc<ServerState>) -> Router {
     Router::new()
+        .route("/", get(index::show))
+        .route("/metrics", get(metrics::show))
         .route("/ping", get(health::ping))
         .route("/v1/scopes", get(scopes::show_all).merge(post(scopes::create)))
         .route("/v1/scopes/{scope}", get(scopes::show).merge(delete(scopes::delete)))

@@ -37,6 +37,7 @@ fn calls() -> Vec<(&'static str, &'static str, Option<Value>)> {
         ("GET", "/v1/scopes/s/readergroups/g", None),
         ("DELETE", "/v1/scopes/s/readergroups/g", None),
         ("GET", "/v1/health/details", None),
+        ("GET", "/metrics", None),
     ]
 }
 
@@ -406,10 +407,33 @@ async fn health_is_that_of_the_controller() {
 }
 
 #[tokio::test]
+async fn the_service_lists_its_paths_and_has_figures_of_the_server() {
+    let (server, rest) = start(harness::builder()).await;
+    let index = rest.ask("GET", "/").await;
+    assert_eq!((index.status, index.body.contains("/v1/scopes/SCOPE/streams")), (200, true));
+    let figure = async |name: &str| -> u64 {
+        let body = rest.ask("GET", "/metrics").await.body;
+        let line = body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name}: {body}")).parse().unwrap()
+    };
+    assert_eq!(figure("pravega_ready").await, 1);
+    let before = figure("pravega_segments").await;
+    let scope = json!({ "scopeName": "s" });
+    assert_eq!(rest.put("POST", "/v1/scopes", &scope).await.status, 201);
+    let stream = json!({ "streamName": "t", "scalingPolicy": fixed(3) });
+    assert_eq!(rest.put("POST", "/v1/scopes/s/streams", &stream).await.status, 201);
+    // Also that of the marks.
+    assert!(figure("pravega_segments").await >= before + 3);
+    let (held, limit) = ("pravega_memory_held_bytes", "pravega_memory_limit_bytes");
+    assert!((1..figure(limit).await).contains(&figure(held).await));
+    server.faults().controller(Presence::Away);
+    assert_eq!(figure("pravega_ready").await, 0);
+}
+
+#[tokio::test]
 async fn unknown_paths_and_methods_are_refused() {
     let (_server, rest) = start(harness::builder()).await;
-    for path in ["/", "/v1", "/v1/none", "/v2/scopes", "/v1/scopes/none", "/v1/scopes/%ff/streams"]
-    {
+    for path in ["/v1", "/v1/none", "/v2/scopes", "/v1/scopes/none", "/v1/scopes/%ff/streams"] {
         let status = rest.ask("GET", path).await.status;
         assert!([400, 404].contains(&status), "{path}: {status}");
     }

@@ -96,6 +96,8 @@ pub(super) fn calls(size: usize) -> Vec<Call> {
         add(method, group, format!("/v1/scopes/s/readergroups/{name}"), None);
     }
     for path in [
+        "/",
+        "/metrics",
         "/ping",
         "/v1/health",
         "/v1/health/status",
