@@ -4,7 +4,7 @@
 //! ```no_run
 //! use std::time::Duration;
 //! use pravega_sdk::{
-//!     ClientFactory,
+//!     ClientFactory, ReadUntil, ReaderConfig,
 //!     codec::Utf8,
 //!     types::{ScopedStream, StreamConfiguration},
 //! };
@@ -20,8 +20,9 @@
 //!     writer.write("customer-7", "three apples").await?;
 //!     writer.close(Duration::from_secs(10)).await.into_result()?;
 //!
-//!     let mut reader = factory.event_reader(&orders, Utf8).await?;
-//!     // Until the stream is sealed.
+//!     // Ends where the stream ends now; `event_reader` follows it until it is sealed.
+//!     let config = ReaderConfig::default().with_end(ReadUntil::Tail);
+//!     let mut reader = factory.event_reader_with(&orders, Utf8, config).await?;
 //!     while let Some(event) = reader.next().await {
 //!         println!("{}", event?.event());
 //!     }
