@@ -372,7 +372,7 @@ impl Keeper {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{ids::SegmentNumber, writer::CurrentFile},
+        super::{ids::SegmentNumber, mark::MarkSlot, recovery::MarkState, writer::CurrentFile},
         *,
     };
 
@@ -442,5 +442,62 @@ mod tests {
         keeper.space_mut().recount(file, 10);
         assert_eq!(keeper.candidates(), []);
         assert_eq!(after_a_checkpoint_of(&mut keeper).candidates(), []);
+    }
+    /// Measures a folder of files with these lengths.
+    fn measure(keeper: &mut Keeper, files: &[(FileNumber, u64)]) -> u64 {
+        let names: Vec<(String, u64)> =
+            files.iter().map(|(file, len)| (file.name(), *len)).collect();
+        keeper.space_mut().measure(names.iter().map(|(name, len)| (&**name, *len)));
+        keeper.space().used()
+    }
+
+    #[test]
+    fn an_output_that_was_measured_before_its_batch_is_durable_counts_once() {
+        let files = [1, 2, 3].map(FileNumber);
+        let mut keeper = keeper(files);
+        let position = keeper.begin_checkpoint().unwrap().position;
+        keeper.complete_checkpoint(&position);
+        let file = keeper.next_moved();
+        let folder = [(files[0], 100), (files[1], 100), (files[2], 100), (file, 200)];
+        assert_eq!(measure(&mut keeper, &folder), 500);
+        let (run, run_len) = Run::empty(file);
+        let (salt, run_salt) = (Salt(9), run.salt);
+        let moved = MovedFile { file, salt, len: 200, bytes: 10, run_salt, run_len };
+        let moved = Moved { victims: vec![files[0], files[1]], output: Some((moved, run)) };
+        keeper.move_files(moved, Default::default(), Sequence(4));
+        let current = CurrentFile { number: files[2], salt: Salt(3), len: 100 };
+        let (spans, closed) = (Vec::new(), None);
+        let committed = Committed { sequence: Sequence(4), spans, closed, file: current };
+        assert_eq!(keeper.handle_committed(&committed), Ok(files[..2].to_vec()));
+        assert_eq!(keeper.space().used(), 300);
+        // In whatever state of the removals.
+        for folder in [&folder[..], &folder[1..], &folder[2..]] {
+            assert_eq!(measure(&mut keeper, folder), 300);
+        }
+    }
+
+    #[test]
+    fn a_file_that_a_start_removes_counts_again_if_it_is_found_later() {
+        let files = [1, 2, 3].map(FileNumber);
+        let mut keeper = keeper(files);
+        let current = CurrentFile { number: files[2], salt: Salt(3), len: 100 };
+        keeper.take_end(&Recovered {
+            current: Some(current),
+            next: None,
+            sequence: Sequence(3),
+            cuts: Vec::new(),
+            zeros: current.len,
+            rewrites: Vec::new(),
+            unfinished: None,
+            moved: Vec::new(),
+            last_moved: 0,
+            obsolete: vec![files[0]],
+            slot: MarkSlot::First,
+            mark: MarkState::Whole,
+        });
+        assert_eq!(keeper.space().used(), 200);
+        // No removal of a start ends: one that is noted would hide the file from then on.
+        let folder = files.map(|file| (file, 100));
+        assert_eq!(measure(&mut keeper, &folder), 300);
     }
 }

@@ -5,6 +5,9 @@
 //!                                         └── a hint: it may be wrong after a crash
 //! ```
 //!
+//! The folder is measured by the names of its files. So the same bytes never count twice, whether a
+//! file is measured before or after it is known here, and one that is removed next does not count.
+//!
 //! What takes space is refused near the limit, so that a reserve is left for what frees some: a
 //! deletion, a checkpoint, the compaction of a file. Files that seem dead are candidates only;
 //! before one is given up, [`live_in`] asks for each of its spans whether it can be read. So a
@@ -89,9 +92,15 @@ pub struct Space {
     unreadable: BTreeSet<FileNumber>,
     /// The bytes of all files that are no log files.
     others: u64,
-    /// The lengths of log files that are not needed any longer, and are about to be removed. They
-    /// are free already.
-    removals: BTreeMap<FileNumber, u64>,
+    /// How much longer log files were found than they were known to be: as many zeros stay ahead
+    /// of what is written.
+    beyond: BTreeMap<FileNumber, u64>,
+    /// The lengths of log files that were found and not known: of the next one, and of one that a
+    /// compaction writes.
+    found: BTreeMap<FileNumber, u64>,
+    /// Log files that are not needed any longer, and are about to be removed. They are free
+    /// already.
+    removals: BTreeSet<FileNumber>,
     /// The pressure that was returned last.
     told: Pressure,
 }
@@ -100,10 +109,10 @@ impl Space {
     /// The space of a folder without log files.
     #[must_use]
     pub fn new(settings: SpaceSettings) -> Self {
-        let (files, removals) = (BTreeMap::new(), BTreeMap::new());
-        let (doubtful, unreadable) = (BTreeSet::new(), BTreeSet::new());
+        let (files, beyond, found) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (doubtful, unreadable, removals) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let (others, told) = (0, Pressure::Low);
-        Self { settings, files, doubtful, unreadable, others, removals, told }
+        Self { settings, files, doubtful, unreadable, others, beyond, found, removals, told }
     }
 
     /// Notes the space of a file.
@@ -159,6 +168,8 @@ impl Space {
     /// Notes that a file was removed, or is before the folder is measured.
     pub fn remove(&mut self, file: FileNumber) {
         self.files.remove(&file);
+        self.beyond.remove(&file);
+        self.found.remove(&file);
         self.doubtful.remove(&file);
         self.unreadable.remove(&file);
     }
@@ -170,34 +181,45 @@ impl Space {
 
     /// Notes that a file is removed while the folder may be measured, until the removal ends.
     pub(super) fn begin_removal(&mut self, file: FileNumber) {
-        if let Some(used) = self.files.get(&file) {
-            self.removals.insert(file, used.len);
-        }
+        self.removals.insert(file);
         self.remove(file);
     }
 
-    /// Notes that a file was removed, or stays for now: from then on it is one of those that are no
-    /// log files.
+    /// Notes that a file was removed, or stays for now: from then on it counts if it is found. No
+    /// removal ends between a look at the folder and what was [measured](Self::measure) by it.
     pub fn end_removal(&mut self, file: FileNumber) {
         self.removals.remove(&file);
     }
 
-    /// Takes the bytes of all files in the folder. A file does not count that is removed next, in
-    /// whatever order that is noted and the folder is read.
-    pub fn measure(&mut self, all: u64) {
-        let removals = self.removals.values().copied();
-        self.others = all.saturating_sub(removals.fold(self.in_files(), u64::saturating_add));
+    /// Takes the names and lengths of all files in the folder.
+    pub fn measure<'a>(&mut self, files: impl IntoIterator<Item = (&'a str, u64)>) {
+        (self.others, self.beyond, self.found) = (0, BTreeMap::new(), BTreeMap::new());
+        for (name, len) in files {
+            let Some(file) = FileNumber::of_name(name) else {
+                self.others = self.others.saturating_add(len);
+                continue;
+            };
+            match self.files.get(&file) {
+                _ if self.removals.contains(&file) => {}
+                Some(used) if len <= used.len => {}
+                Some(used) => {
+                    self.beyond.insert(file, len - used.len);
+                }
+                None => {
+                    self.found.insert(file, len);
+                }
+            }
+        }
     }
 
     /// The bytes of all files.
     #[must_use]
     pub fn used(&self) -> u64 {
-        self.others.saturating_add(self.in_files())
-    }
-
-    /// The bytes of the log files.
-    fn in_files(&self) -> u64 {
-        self.files.values().map(|used| used.len).fold(0, u64::saturating_add)
+        let known = |file: &FileNumber| self.files.get(file).map_or(0, |used| used.len);
+        let found = self.found.iter().map(|(file, len)| len.saturating_sub(known(file)));
+        let files = self.files.values().map(|used| used.len);
+        let files = files.chain(self.beyond.values().copied()).chain(found);
+        files.fold(self.others, u64::saturating_add)
     }
 
     /// Checks whether a change may take space besides what is queued for the disk.
@@ -328,36 +350,83 @@ mod tests {
         FileUse { len, bytes, live }
     }
 
+    /// Measures a folder of log files and one other file.
+    fn measure(space: &mut Space, files: &[(FileNumber, u64)], other: u64) {
+        let names: Vec<(String, u64)> =
+            files.iter().map(|(file, len)| (file.name(), *len)).collect();
+        let others = [("folder", other)];
+        space.measure(names.iter().map(|(name, len)| (&**name, *len)).chain(others));
+    }
+
     /// Measures so many bytes beside the log files.
     fn set_others(space: &mut Space, bytes: u64) {
-        space.measure(space.in_files() + bytes);
+        measure(space, &[], bytes);
     }
 
     #[test]
     fn a_file_that_is_removed_next_does_not_count_until_it_stays() {
         let mut space = space(100 * MIB);
-        space.grow(file(1), 10 * MIB, 9 * MIB);
-        space.grow(file(2), 20 * MIB, 19 * MIB);
-        space.measure(35 * MIB);
+        let both = [(file(1), 10 * MIB), (file(2), 20 * MIB)];
+        both.iter().for_each(|(file, len)| space.grow(*file, *len, len - MIB));
+        measure(&mut space, &both, 5 * MIB);
         assert_eq!(space.used(), 35 * MIB);
         space.begin_removal(file(2));
-        for all in [35, 15] {
-            // Before it is removed, and after that.
-            space.measure(all * MIB);
-            assert_eq!(space.used(), if all == 35 { 15 * MIB } else { 10 * MIB });
+        assert_eq!(space.used(), 15 * MIB);
+        // Before it is removed, and after that.
+        for files in [&both[..], &both[..1]] {
+            measure(&mut space, files, 5 * MIB);
+            assert_eq!(space.used(), 15 * MIB);
         }
         space.end_removal(file(2));
-        space.measure(15 * MIB);
+        measure(&mut space, &both[..1], 5 * MIB);
         assert_eq!(space.used(), 15 * MIB);
+        // One that a copy keeps, or that cannot be removed.
+        measure(&mut space, &both, 5 * MIB);
+        assert_eq!(space.used(), 35 * MIB);
+        // And one that is given up twice.
+        space.begin_removal(file(2));
+        space.begin_removal(file(2));
+        space.end_removal(file(2));
+        space.end_removal(file(2));
+        measure(&mut space, &both, 5 * MIB);
+        assert_eq!(space.used(), 35 * MIB);
+    }
+
+    #[test]
+    fn a_file_counts_once_whether_it_is_known_or_measured_first() {
+        let (mut space, moved) = (space(100 * MIB), FileNumber::moved(1));
+        space.grow(file(1), 10 * MIB, 9 * MIB);
+        // The output of a compaction, of which a part is written.
+        measure(&mut space, &[(file(1), 10 * MIB), (moved, 6 * MIB)], MIB);
+        assert_eq!(space.used(), 17 * MIB);
+        space.set_file(moved, used(8 * MIB, 7 * MIB, 7 * MIB));
+        assert_eq!(space.used(), 19 * MIB);
+        measure(&mut space, &[(file(1), 10 * MIB), (moved, 8 * MIB)], MIB);
+        assert_eq!(space.used(), 19 * MIB);
+        space.remove(moved);
+        assert_eq!(space.used(), 11 * MIB);
+    }
+
+    #[test]
+    fn as_many_zeros_stay_ahead_of_what_is_written_and_the_next_file_has_its_own() {
+        let mut space = space(100 * MIB);
+        space.grow(file(1), 10 * MIB, 9 * MIB);
+        measure(&mut space, &[(file(1), 12 * MIB), (file(2), 20 * MIB)], 0);
+        for (len, all) in [(10, 32), (11, 33), (20, 42)] {
+            space.grow(file(1), len * MIB, 0);
+            assert_eq!(space.used(), all * MIB, "{len} MiB are written");
+        }
+        for (len, all) in [(1, 42), (20, 42), (21, 43)] {
+            space.grow(file(2), len * MIB, 0);
+            assert_eq!(space.used(), all * MIB, "{len} MiB of the next file are written");
+        }
+        // More was written after the folder was read.
+        measure(&mut space, &[(file(1), 20 * MIB), (file(2), 20 * MIB)], 0);
+        assert_eq!(space.used(), 41 * MIB);
+        measure(&mut space, &[(file(1), 22 * MIB), (file(2), 20 * MIB)], 0);
+        assert_eq!(space.used(), 43 * MIB);
         space.begin_removal(file(1));
-        space.end_removal(file(1));
-        space.measure(15 * MIB);
-        assert_eq!(space.used(), 15 * MIB, "a copy keeps it");
-        // One that a start has removed.
-        space.grow(file(3), 20 * MIB, 19 * MIB);
-        space.remove(file(3));
-        space.measure(15 * MIB);
-        assert_eq!(space.used(), 15 * MIB);
+        assert_eq!(space.used(), 21 * MIB, "with its zeros");
     }
 
     #[test]

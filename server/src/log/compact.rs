@@ -237,8 +237,6 @@ impl Compacting {
 
     /// Removes what a compaction has written. What stays is removed at the next start.
     fn remove(&self, names: &[String; 3]) {
-        for name in names {
-            self.keeping.disk.remove(name).ok();
-        }
+        self.keeping.remove_unused(names);
     }
 }

@@ -26,6 +26,15 @@ pub(super) struct Keeping {
 }
 
 impl Keeping {
+    /// Removes files that were never used. The folder may have been measured with them, and while
+    /// it seems full no commit has it measured again.
+    pub(super) fn remove_unused(&self, names: &[String]) {
+        for name in names {
+            self.disk.remove(name).ok();
+        }
+        self.kept.leave(names);
+    }
+
     /// Rests for a time, and then until no commit waits for the disk, but not for long.
     pub(super) fn leave_the_disk(&self, time: Duration) -> Phase {
         let mut phase = self.kept.rest(time);

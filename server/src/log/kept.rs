@@ -18,7 +18,7 @@ use pravega_sdk_server_core::{
     record::Sequence,
 };
 
-use crate::locks::lock;
+use crate::{folder::Kind, locks::lock};
 
 /// Whether the threads go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -231,11 +231,11 @@ impl Kept {
         Some(FolderFill { used, usable: limit.saturating_sub(reserve), limit })
     }
 
-    /// Notes what the files take besides those with bytes of segments, by the length of all.
-    pub(super) fn measured(&self, all: u64) {
+    /// Notes what all files take, by their names, kinds and lengths.
+    pub(super) fn measured(&self, files: &[(String, Kind, u64)]) {
         let mut keeper = self.keeper();
         let space = keeper.space_mut();
-        space.measure(all);
+        space.measure(files.iter().map(|(name, _, len)| (name.as_str(), *len)));
         self.used.store(space.used(), Ordering::Relaxed);
     }
 
@@ -330,6 +330,11 @@ impl Kept {
             news.gone.extend(gone);
         });
         Ok(size)
+    }
+
+    /// Notes the names of files that were never used. The folder is measured without them.
+    pub(super) fn leave(&self, names: &[String]) {
+        self.tell(|State { news, .. }| news.leftovers.extend_from_slice(names));
     }
 
     /// Notes that all batches after a durable one were refused.

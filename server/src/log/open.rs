@@ -83,7 +83,10 @@ pub(crate) fn open(
             let checkpoints = CheckpointSettings { folder, ..configure.checkpoints };
             let mut writer = LogWriter::new(settings, current, next, sequence, slot);
             writer.set_zeros(zeros);
-            let Reading { keeper, chain, .. } = reading;
+            let Reading { mut keeper, chain, .. } = reading;
+            // Before anything is taken: the limit is one on all files, not only those of the log.
+            let settled = list(disk)?;
+            keeper.space_mut().measure(settled.iter().map(|(name, len)| (name.as_str(), *len)));
             Ok((OpenedLog { writer, sequence, settings, checkpoints, chain }, keeper))
         }
     }

@@ -418,10 +418,9 @@ impl Tidying {
         self.checkpoints.handle(&outcome);
     }
 
-    /// Notes what the files take besides those with bytes of segments.
+    /// Notes what all files take, after the removals that are under way.
     fn measure(&self) {
         let Ok(files) = self.keeping.disk.list() else { return };
-        let all = files.iter().map(|(_, _, len)| *len).fold(0, u64::saturating_add);
-        self.keeping.kept.measured(all);
+        self.keeping.kept.measured(&files);
     }
 }

@@ -181,3 +181,34 @@ fn restore_mark(folder: &Path, end: u64) {
     mark.resize(pravega_sdk_server_core::log::MARK_LEN, 0);
     fs::write(folder.join("synced"), mark).unwrap();
 }
+
+#[tokio::test]
+async fn what_all_files_take_is_known_before_the_first_commit() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = folder_with(parent.path(), "own", &[10, 2000, 30]).await;
+    fs::write(folder.join("notes"), vec![7_u8; 300_000]).unwrap();
+    let disk = files(&folder);
+    let (_, keeper) = open_with(&disk, &[10, 2000, 30]);
+    let lens = disk.list().unwrap().into_iter().map(|(_, _, len)| len);
+    let all: u64 = lens.sum();
+    assert!(all > 300_000);
+    assert_eq!(keeper.space().used(), all);
+}
+
+#[tokio::test]
+async fn what_an_unused_file_took_is_measured_again_after_it_is_removed() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = folder_with(parent.path(), "own", &[10]).await;
+    fs::write(folder.join("moved-00000001"), vec![7_u8; 300_000]).unwrap();
+    let disk = Arc::new(files(&folder));
+    let kept = Arc::new(Kept::new(Keeper::new(SPACE), SPACE, u64::MAX));
+    let inbox = Inbox::default();
+    let (file_len, id) = (1 << 20, FolderId(1));
+    let keeping =
+        Keeping { disk: disk.clone(), inbox, kept: Arc::clone(&kept), folder: id, file_len };
+    let names = ["moved-00000001".to_owned(), "index-00000001".to_owned()];
+    keeping.remove_unused(&names);
+    assert!(disk.list().unwrap().iter().all(|(name, _, _)| !names.contains(name)));
+    // The thread that measures is woken by it.
+    assert_eq!(kept.take_news().leftovers, names);
+}

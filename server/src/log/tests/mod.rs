@@ -26,6 +26,7 @@ use super::{
     disk::Disk,
     files::Files,
     inbox::Inbox,
+    keeping::Keeping,
     kept::Kept,
     open::{Configure, OpenedLog, Replay, open},
 };
