@@ -234,7 +234,9 @@ impl ServerState {
         }
         if !refused.is_empty() {
             let why = Unreadable::Now("too many reads wait for the disk");
-            self.run(|machine, _| refused.iter().for_each(|it| machine.store.lost(it, why)));
+            self.run(|machine, _| {
+                refused.iter().for_each(|it| _ = machine.store.lost(it, why));
+            });
         }
     }
 
@@ -422,6 +424,12 @@ impl ServerState {
         if logged.len() < MOST_LOGGED && logged.insert(failure.to_string()) {
             tracing::error!(%failure, "bytes of a segment cannot be read; all else goes on");
         }
+    }
+
+    /// The number of failures that were logged.
+    #[cfg(test)]
+    pub(crate) fn failures(&self) -> usize {
+        lock(&self.logged).len()
     }
 
     /// Returns true while batches become durable.

@@ -320,22 +320,24 @@ impl Owner for ServerState {
     }
 
     fn fetched(&self, fetch: &Fetch, read: Result<Gathered, ReadFailure>) {
-        if let Err(failure) = &read {
-            self.log_failure(failure);
-        }
-        self.run(|machine, _| match read {
-            Ok(bytes) => machine.store.fetched(fetch, bytes),
-            Err(failure) => {
-                let why = failure.to_string();
-                let why = match failure {
-                    ReadFailure::Damaged { .. } | ReadFailure::Missing(_) => {
-                        Unreadable::Damaged(&why)
-                    }
-                    ReadFailure::Disk { .. } => Unreadable::Now(&why),
-                };
-                machine.store.lost(fetch, why);
+        let failure = match read {
+            Ok(bytes) => {
+                self.run(|machine, _| machine.store.fetched(fetch, bytes));
+                return;
             }
-        });
+            Err(failure) => failure,
+        };
+        let text = failure.to_string();
+        let (why, is_of_the_disk) = match failure {
+            ReadFailure::Damaged { .. } | ReadFailure::Missing(_) => {
+                (Unreadable::Damaged(&text), false)
+            }
+            ReadFailure::Disk { .. } => (Unreadable::Now(&text), true),
+        };
+        let (is_missing, _) = self.run(|machine, _| machine.store.lost(fetch, why));
+        if is_missing || is_of_the_disk {
+            self.log_failure(&failure);
+        }
     }
 }
 

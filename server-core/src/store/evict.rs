@@ -149,16 +149,19 @@ impl Store {
         }
     }
 
-    /// Fails the reads that waited for bytes which cannot be read. All else goes on.
-    pub fn lost(&mut self, fetch: &Fetch, why: Unreadable<'_>) {
+    /// Fails the reads that waited for bytes which cannot be read. All else goes on. Returns false
+    /// if the first of them were truncated meanwhile, or the segment was deleted: then they may be
+    /// in no file, and are not missing.
+    pub fn lost(&mut self, fetch: &Fetch, why: Unreadable<'_>) -> bool {
         let (error_code, why) = match why {
             Unreadable::Damaged(why) => (FailureCode::Damaged, why),
             Unreadable::Now(why) => (FailureCode::Unspecified, why),
         };
-        for read in self.fetches.take(fetch).unwrap_or_default() {
+        let Some(reads) = self.fetches.take(fetch) else { return false };
+        let start = self.segments.get(&fetch.segment).map(|found| found.start());
+        for read in reads {
             let WaitingRead { connection, request_id, offset, .. } = read;
             self.waiting.remove(connection, &fetch.segment);
-            let start = self.segments.get(&fetch.segment).map(|found| found.start());
             if start.is_some_and(|start| offset < start || fetch.from < start) {
                 // The first bytes were truncated, and may be in no file any longer. What is after
                 // them is looked for again, without them.
@@ -170,6 +173,7 @@ impl Store {
             let reply = ErrorMessage { request_id, segment, message, error_code }.into();
             self.woken.push(Woken { connection, after: Sequence::default(), reply });
         }
+        start.is_some_and(|start| fetch.from >= start)
     }
 
     /// Answers a read as if it came now.

@@ -7,11 +7,12 @@ use std::io::ErrorKind;
 
 use bytes::Bytes;
 use pravega_sdk_server_core::{
-    ids::Moment,
+    ids::{ConnectionId, Moment, StoreIndex},
     log::{Coverage, Keeper, SpaceSettings},
-    store::{Info, Look, Refusal},
+    store::{Info, Look, Refusal, Session, Step},
 };
 use pravega_sdk_types::Offset;
+use pravega_sdk_wire_protocol::commands::ReadSegment;
 use tokio::time::timeout;
 
 use super::*;
@@ -149,6 +150,43 @@ fn that_more_has_changed_or_was_freed_than_is_noted_is_told_to_the_log() {
     let covered = || (state.take_changes().freed_coverage, state.take_keys().coverage);
     assert_eq!(covered(), (Coverage::Partial, Coverage::Partial));
     assert_eq!(covered(), (Coverage::Complete, Coverage::Complete));
+}
+
+#[test]
+fn bytes_that_are_truncated_or_deleted_while_they_are_fetched_are_no_failure() {
+    const NAME: &str = "scope/stream/0.#epoch.0";
+    let none: fn(&mut Step<'_>) = |_| {};
+    let truncate: fn(&mut Step<'_>) = |step| step.truncate(&NAME.into(), Offset(7)).unwrap();
+    let delete: fn(&mut Step<'_>) = |step| step.delete(&NAME.into()).unwrap();
+    for (happens, failures) in [(none, 1), (truncate, 0), (delete, 0)] {
+        let machine = ServerBuilder::default().machine(Durability::Logged);
+        let durable = watch::Sender::new(Durable::To(Sequence::default()));
+        let state = ServerState::new(machine, Clock::standing(), durable, None);
+        let at = state.moment();
+        let fetch = state.with_machine(|machine| {
+            machine.call(at).1.create(&NAME.into(), Vec::new()).unwrap();
+            append(NAME, b"0123456789")(machine, at);
+            (0..3).for_each(|_| _ = machine.store.evict(Sequence(u64::MAX), u64::MAX));
+            let read = ReadSegment {
+                segment: NAME.into(),
+                offset: 4,
+                suggested_length: 10,
+                delegation_token: "".into(),
+                request_id: 1,
+            };
+            let mut session = Session::new(ConnectionId(1), StoreIndex(0));
+            session.handle(read.into(), &mut machine.context(at, &mut Vec::new())).unwrap();
+            let fetch = machine.store.take_fetches().remove(0);
+            happens(&mut machine.call(at).1);
+            fetch
+        });
+        state.fetched(&fetch, Err(ReadFailure::Missing(4)));
+        assert_eq!(state.failures(), failures);
+        // What is wrong with the disk is known in any case.
+        let error = ErrorKind::Other.into();
+        state.fetched(&fetch, Err(ReadFailure::Disk { file: "log-00000001".to_owned(), error }));
+        assert_eq!(state.failures(), failures + 1);
+    }
 }
 
 /// Appends bytes to a segment.

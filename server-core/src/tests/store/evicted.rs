@@ -113,7 +113,7 @@ fn damage_fails_the_reads_that_wait_for_it_and_nothing_else() {
     evict(&mut machine, ALL);
     read(&mut machine, 1, 4);
     let lost = fetch(&mut machine, 4, 10);
-    machine.store.lost(&lost, Unreadable::Damaged("log-00000003 is damaged at byte 70"));
+    assert!(machine.store.lost(&lost, Unreadable::Damaged("log-00000003 is damaged at byte 70")));
     let [(1, reply)] = &woken(&mut machine)[..] else { panic!("no reply") };
     assert!(reply.contains("cannot be read at offset 4: log-00000003 is damaged"), "{reply}");
     assert!(reply.contains("error_code: Damaged"), "{reply}");
@@ -336,7 +336,7 @@ fn bytes_after_those_that_were_truncated_while_both_are_fetched_are_looked_for_a
     // It joins the same fetch.
     read(&mut machine, 3, 7);
     // The file with what was truncated is gone by then, and nothing was read.
-    machine.store.lost(&first, Unreadable::Damaged("byte 4 is in no file"));
+    assert!(!machine.store.lost(&first, Unreadable::Damaged("byte 4 is in no file")));
     let woken_first = woken(&mut machine);
     let [(1, reply)] = &woken_first[..] else { panic!("{woken_first:?}") };
     assert!(reply.starts_with("SegmentIsTruncated"), "{reply}");
@@ -353,7 +353,7 @@ fn bytes_after_those_that_were_truncated_while_both_are_fetched_are_looked_for_a
     evict(&mut machine, ALL);
     read(&mut machine, 1, 8);
     let lost = fetch(&mut machine, 8, 10);
-    machine.store.lost(&lost, Unreadable::Damaged("byte 8 is in no file"));
+    assert!(machine.store.lost(&lost, Unreadable::Damaged("byte 8 is in no file")));
     assert!(woken(&mut machine).remove(0).1.contains("error_code: Damaged"));
 }
 
