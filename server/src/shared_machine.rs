@@ -85,8 +85,10 @@ impl SharedMachine {
     /// Waits until a thread that waits has got the lock, or seems not to come.
     ///
     /// It sleeps meanwhile: a thread that yields in a loop keeps a processor busy that the other
-    /// may need, and has used its share when it goes on.
+    /// may need, and has used its share when it goes on. The client whose work the thread does has
+    /// used nothing by that.
     fn leave_to_others(&self) {
+        let left = Instant::now();
         let granted = lock(&self.granted);
         let before = *granted;
         // In this order, and the other thread in the reverse: either it is seen to have got the
@@ -97,6 +99,7 @@ impl SharedMachine {
         let waited = self.is_granted.wait_timeout_while(granted, self.waking, waits);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
         self.leaving.fetch_sub(1, Ordering::SeqCst);
+        turns::waited(left.elapsed());
     }
 }
 
@@ -173,5 +176,17 @@ mod tests {
             }
         });
         assert_eq!(ended.into_inner(), 3);
+    }
+    #[test]
+    fn a_thread_leaves_the_lock_for_a_while_at_most_and_that_is_not_on_an_account() {
+        let waking = Duration::from_millis(50);
+        let shared = shared_machine(waking);
+        // One that does not wake.
+        shared.waiting.fetch_add(1, Ordering::SeqCst);
+        let (since, before) = (std::time::Instant::now(), turns::time_waited());
+        shared.with(|_| work_long(&shared));
+        assert!(since.elapsed() >= waking);
+        assert!(turns::time_waited() - before >= waking);
+        assert_eq!(shared.leaving.load(Ordering::SeqCst), 0);
     }
 }

@@ -70,6 +70,12 @@ pub(crate) fn waited(time: Duration) {
     WAITED.set(WAITED.get().saturating_add(time));
 }
 
+/// The time of this slice that does not count.
+#[cfg(test)]
+pub(crate) fn time_waited() -> Duration {
+    WAITED.get()
+}
+
 /// Does work that other clients wait for, such as that under a lock: until it is done, each of its
 /// slices has the next turn, whatever its client has used. They would wait for all others else.
 pub(crate) async fn wanted<F: Future>(work: F) -> F::Output {
