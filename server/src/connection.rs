@@ -106,12 +106,12 @@ async fn receive(
     let mut commands = VecDeque::new();
     let mut latest = Sequence::default();
     let mut patience = Patience::new(requests.clone());
-    // Bytes since a command, since all changes of the connection were on the disk, and since it
-    // waited for more of them.
-    let (mut unfinished, mut unsynced, mut at_once) = (0, 0, 0);
+    // Bytes since a command, and since all changes of the connection were on the disk.
+    let (mut unfinished, mut unsynced) = (0, 0);
+    // Commands and bytes since others had their turn.
+    let (mut in_turn, mut at_once) = (0, 0);
     let mut written = Written::new(Instant::now().into_std());
     loop {
-        let mut in_turn = 0;
         loop {
             let decoded = received.take(&mut commands, BATCH);
             in_turn += commands.len();
@@ -141,7 +141,7 @@ async fn receive(
                 Decoded::All => break,
                 Decoded::More if in_turn < TURN && !turns::slice_is_over() => outbox.pass().await,
                 Decoded::More => {
-                    in_turn = 0;
+                    (in_turn, at_once) = (0, 0);
                     yield_now().await;
                 }
                 Decoded::Bad => return "the received bytes are not a frame of the protocol",
@@ -158,11 +158,11 @@ async fn receive(
             unfinished = 0;
             seat.touch();
         }
-        at_once = if has_waited { 0 } else { at_once + read };
-        if at_once >= TURN_BYTES || turns::slice_is_over() {
+        (in_turn, at_once) = if has_waited { (0, 0) } else { (in_turn, at_once + read) };
+        if in_turn >= TURN || at_once >= TURN_BYTES || turns::slice_is_over() {
             // The bytes of a client that always sends are always there: without this, none of the
             // waits above is one, and the other connections of the thread have no turn.
-            at_once = 0;
+            (in_turn, at_once) = (0, 0);
             yield_now().await;
         }
     }
@@ -488,6 +488,11 @@ mod tests {
         let (at, reads, most) = (0, 20, bytes.len());
         let turns = turns_beside_flood(Flood { bytes, at, reads, most, takes }).await;
         assert!(turns >= 15, "{turns} turns");
+        // A few commands with each read, and no work.
+        let (bytes, takes) = (frame(KeepAlive {}), Duration::ZERO);
+        let (at, reads, most) = (0, 100, bytes.len() * TURN / 8);
+        let turns = turns_beside_flood(Flood { bytes, at, reads, most, takes }).await;
+        assert!(turns >= 100 / 8 - 1, "{turns} turns");
     }
 
     /// A client that takes all replies, and keeps those of each write apart.
