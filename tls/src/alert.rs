@@ -1,14 +1,14 @@
 //! A connection without TLS whose peer may speak TLS only.
 
 use std::{
-    io,
+    io, mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{PeerFault, TlsError};
+use crate::{PeerFault, TlsError, sending::Sending};
 
 /// Returns true if the first bytes of a peer are a TLS alert: it speaks TLS only.
 ///
@@ -25,8 +25,9 @@ pub struct PlainStream<S> {
     io: S,
     fault: PeerFault,
     has_received: bool,
-    /// A write that failed, while what the peer has said is read.
-    failed: Option<io::Error>,
+    sending: Sending,
+    /// What the peer had said when a write failed, for the next reads.
+    unread: Vec<u8>,
 }
 
 impl<S> PlainStream<S> {
@@ -34,7 +35,8 @@ impl<S> PlainStream<S> {
     /// ends the connection before it has sent a byte.
     #[must_use]
     pub fn new(io: S, fault: PeerFault) -> Self {
-        Self { io, fault, has_received: false, failed: None }
+        let (sending, unread) = (Sending::Open, Vec::new());
+        Self { io, fault, has_received: false, sending, unread }
     }
 
     fn inspect(&mut self, received: &[u8]) -> io::Result<()> {
@@ -66,8 +68,11 @@ impl<S: AsyncRead + Unpin> PlainStream<S> {
         written: Poll<io::Result<usize>>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        let is_open = matches!(self.sending, Sending::Open);
         match written {
-            Poll::Ready(Err(error)) if !self.has_received => self.failed = Some(error),
+            Poll::Ready(Err(error)) if is_open && !self.has_received => {
+                self.sending = Sending::Failed(error);
+            }
             written => return written,
         }
         self.poll_failed(cx)
@@ -77,12 +82,15 @@ impl<S: AsyncRead + Unpin> PlainStream<S> {
     fn poll_failed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut bytes = [0; 16];
         let mut buffer = ReadBuf::new(&mut bytes);
-        if ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)).is_ok() {
+        let read = ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer));
+        let closed = || io::ErrorKind::BrokenPipe.into();
+        let failed = self.sending.take_failure().unwrap_or_else(closed);
+        if read.is_ok() {
             self.inspect(buffer.filled())?;
+            self.unread.extend_from_slice(buffer.filled());
         }
         self.handle_end();
-        let closed = || io::ErrorKind::BrokenPipe.into();
-        Poll::Ready(Err(self.failed.take().unwrap_or_else(closed)))
+        Poll::Ready(Err(failed))
     }
 }
 
@@ -92,6 +100,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for PlainStream<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let len = self.unread.len().min(buffer.remaining());
+            let later = self.unread.split_off(len);
+            buffer.put_slice(&mem::replace(&mut self.unread, later));
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         // A read into no space says nothing of the peer.
         let has_space = buffer.remaining() > 0;
@@ -116,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for PlainStream<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.failed.is_some() {
+        if matches!(self.sending, Sending::Failed(_)) {
             return self.poll_failed(cx);
         }
         let written = Pin::new(&mut self.io).poll_write(cx, bytes);
@@ -128,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for PlainStream<S> {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.failed.is_some() {
+        if matches!(self.sending, Sending::Failed(_)) {
             return self.poll_failed(cx);
         }
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, parts);
@@ -144,6 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for PlainStream<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.sending = Sending::Ended;
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

@@ -40,6 +40,7 @@ mod material;
 mod problem;
 #[cfg(feature = "_rustls")]
 mod provider;
+mod sending;
 #[cfg(feature = "_rustls")]
 mod stream;
 #[cfg(feature = "_rustls")]

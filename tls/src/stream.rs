@@ -6,10 +6,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead as _, AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
-use crate::{PeerFault, TlsError, explain::Peer, heard::Heard};
+use crate::{PeerFault, TlsError, explain::Peer, heard::Heard, sending::Sending};
 
 /// A byte stream with TLS. An error before the peer has sent anything is part of the handshake: the
 /// peer refuses the client's certificate after the client has finished.
@@ -19,13 +19,12 @@ pub struct SecureStream<S> {
     peer: Peer,
     fault: PeerFault,
     has_received: bool,
-    /// A write that failed, while what the peer has said is read.
-    failed: Option<io::Error>,
+    sending: Sending,
 }
 
 impl<S> SecureStream<S> {
     pub(crate) fn new(io: TlsStream<Heard<S>>, peer: Peer, fault: PeerFault) -> Self {
-        Self { io, peer, fault, has_received: false, failed: None }
+        Self { io, peer, fault, has_received: false, sending: Sending::Open }
     }
 
     fn explain(&self, error: io::Error) -> io::Error {
@@ -45,22 +44,25 @@ impl<S> SecureStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> SecureStream<S> {
     /// Writes, or flushes. After a failure it reads first what the peer has said before it closed
     /// the connection, such as why it refuses the client's certificate: a writer that fails does
-    /// not read again.
+    /// not read again. Bytes of the peer stay for a reader.
     fn poll_sent<T>(
         &mut self,
         cx: &mut Context<'_>,
         send: impl FnOnce(Pin<&mut TlsStream<Heard<S>>>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        if self.failed.is_none() {
+        if !matches!(self.sending, Sending::Failed(_)) {
+            let is_open = matches!(self.sending, Sending::Open);
             match send(Pin::new(&mut self.io), cx) {
-                Poll::Ready(Err(error)) if !self.has_received => self.failed = Some(error),
+                Poll::Ready(Err(error)) if is_open && !self.has_received => {
+                    self.sending = Sending::Failed(error);
+                }
                 sent => return sent,
             }
         }
-        let mut bytes = [0; 16];
-        let read = ready!(Pin::new(&mut *self).poll_read(cx, &mut ReadBuf::new(&mut bytes)));
-        let failed = self.failed.take().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into());
-        let refusal = read.err().filter(|error| {
+        let heard = ready!(Pin::new(&mut self.io).poll_fill_buf(cx).map(Result::err));
+        let closed = || io::ErrorKind::BrokenPipe.into();
+        let failed = self.sending.take_failure().unwrap_or_else(closed);
+        let refusal = heard.map(|error| self.explain(error)).filter(|error| {
             error.get_ref().is_some_and(|source| source.downcast_ref::<TlsError>().is_some())
         });
         Poll::Ready(Err(refusal.unwrap_or(failed)))
@@ -110,6 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for SecureStream<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.sending = Sending::Ended;
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

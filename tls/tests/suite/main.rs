@@ -9,3 +9,4 @@ mod files;
 mod handshakes;
 mod plain;
 mod texts;
+mod writes;
