@@ -204,11 +204,7 @@ impl Driver {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::atomic::{AtomicUsize, Ordering},
-        task::{Wake, Waker},
-        time::Duration,
-    };
+    use std::time::Duration;
 
     use futures_util::FutureExt as _;
     use pravega_sdk_wire_protocol::commands::SealSegment;
@@ -222,19 +218,11 @@ mod tests {
             io::StoreIo,
             machine::requests::{Limits, Request, Requests},
             shared::Waiter,
+            wakes::Wakes,
         },
         *,
     };
     use crate::seeded_bugs::Bugs;
-
-    #[derive(Default)]
-    struct Wakes(AtomicUsize);
-
-    impl Wake for Wakes {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 
     /// A driver, and the store's end of its connection.
     fn driver() -> (Driver, DuplexStream) {
@@ -265,26 +253,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_that_gathers_is_woken_by_itself_at_once_and_one_without_requests_sleeps() {
-        let ((mut driver, mut store), wakes) = (driver(), Arc::new(Wakes::default()));
-        let waker = Waker::from(Arc::clone(&wakes));
+        let ((mut driver, mut store), (waker, wakes)) = (driver(), Wakes::counted());
         let poll = |driver: &mut Driver| {
             assert!(driver.poll(&mut Context::from_waker(&waker)).is_pending());
-            wakes.0.swap(0, Ordering::Relaxed)
+            wakes.take()
         };
         assert_eq!(poll(&mut driver), 0);
         // Two at once: it is likely that more come at once.
         push(&driver, 1);
         push(&driver, 2);
-        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
-        wakes.0.store(0, Ordering::Relaxed);
+        assert_eq!(wakes.take(), 1);
         poll(&mut driver);
         assert_eq!(arrived(&mut store), [1, 2]);
         for (one, other) in [(3, 4), (5, 6)] {
             push(&driver, one);
-            wakes.0.store(0, Ordering::Relaxed);
+            wakes.take();
             assert_eq!(poll(&mut driver), 1, "before the runtime has nothing else to do");
             push(&driver, other);
-            assert_eq!(wakes.0.load(Ordering::Relaxed), 0, "it is awake");
+            assert_eq!(wakes.count(), 0, "it is awake");
             assert_eq!(arrived(&mut store), [0; 0]);
             poll(&mut driver);
             assert_eq!(arrived(&mut store), [one, other]);

@@ -23,6 +23,8 @@ mod store_connection;
 mod store_pool;
 mod stream;
 mod transport;
+#[cfg(test)]
+mod wakes;
 
 pub use config::StoreConfig;
 pub use dial::StoreDialer;

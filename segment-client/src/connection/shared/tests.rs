@@ -1,9 +1,6 @@
 //! When requests leave: the callers and the task of a connection in random orders.
 
-use std::{
-    sync::atomic::AtomicUsize,
-    task::{Wake, Waker},
-};
+use std::task::Waker;
 
 use bytes::BytesMut;
 use pravega_sdk_wire_protocol::{
@@ -12,17 +9,11 @@ use pravega_sdk_wire_protocol::{
 };
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{super::io::StoreIo, *};
+use super::{
+    super::{io::StoreIo, wakes::Wakes},
+    *,
+};
 use crate::{connection::socket::Socket, seeded_bugs::Bugs};
-
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 /// The task of a connection, as its driver runs it, with a socket that takes everything.
 struct Task {
@@ -46,8 +37,7 @@ impl Task {
         let limits = Limits { requests: usize::MAX, bytes: usize::MAX };
         let requests = Requests::new(limits, Bugs::default());
         let shared = Shared::new("store:6000".parse().unwrap(), requests, limits, writer);
-        let wakes = Arc::new(Wakes::default());
-        let waker = Waker::from(Arc::clone(&wakes));
+        let (waker, wakes) = Wakes::counted();
         let (frames, has_gathered, yields) = (SendBuffer::new(), false, false);
         let mut task =
             Self { shared, wakes, waker, frames, has_gathered, yields, writes: Vec::new() };
@@ -76,12 +66,12 @@ impl Task {
     }
 
     fn wakes(&self) -> usize {
-        self.wakes.0.load(Ordering::Relaxed)
+        self.wakes.count()
     }
 
     /// Polls the task once.
     fn run(&mut self) {
-        self.wakes.0.store(0, Ordering::Relaxed);
+        self.wakes.take();
         self.yields = false;
         loop {
             let times = (Now::ZERO, Now::ZERO);
