@@ -20,7 +20,7 @@ const INCREMENTAL: &str = "CARGO_INCREMENTAL";
 /// Runs a command and shows what it prints; an exit code other than 0 is an error that names the
 /// command.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let shown = show(command);
+    let shown = shown(command);
     println!("$ {shown}");
     let status = command.status().with_context(|| format!("cannot start {shown}"))?;
     if !status.success() {
@@ -29,7 +29,8 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-fn show(command: &Command) -> String {
+/// Returns the words of a command.
+pub(crate) fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let words = std::iter::once(program).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")

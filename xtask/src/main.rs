@@ -7,19 +7,23 @@ mod listed;
 mod measured;
 mod on_folder;
 mod pravega;
+mod tested;
 mod tidy;
 mod tools;
 
 use std::{
     env,
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{Command, ExitCode},
     time::Instant,
 };
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::command::{cargo, run};
+use crate::{
+    command::{cargo, run},
+    tested::{program, workspace},
+};
 
 const HELP: &str = "\
 cargo xtask ci        check, test and, if Java and Maven are installed, interop
@@ -123,6 +127,8 @@ fn check(root: &Path) -> Result<()> {
     ]))?;
     // The build without TLS, which no other command makes.
     run(cargo(root).args(["check", "-p", "pravega-sdk", "--no-default-features"]))?;
+    // The build of a program that has the SDK, and the tool: tests have more features.
+    run(cargo(root).args(["check", "--bins", "--examples", "--features", "embedded,json"]))?;
     run(cargo(root)
         .args(["doc", "--workspace", "--no-deps", "--all-features"])
         .env("RUSTDOCFLAGS", "-D warnings"))?;
@@ -131,58 +137,27 @@ fn check(root: &Path) -> Result<()> {
 }
 
 fn test(root: &Path) -> Result<()> {
-    run(cargo(root).args(["test", "--workspace"]))?;
+    run(&mut workspace(root, "test"))?;
     step("test on a folder", || on_folder::test(root))?;
-    // Tests behind a feature that no other package enables.
-    run(cargo(root).args([
-        "test",
-        "-p",
-        "pravega-sdk-connection-pool",
-        "--features",
-        "dns",
-        "--test",
-        "pool",
-    ]))?;
     // What asks for TLS in a build without it.
     run(cargo(root).args(["test", "-p", "pravega-sdk-tls", "--no-default-features", "--lib"]))?;
-    examples(root)?;
-    // It checks every echo, while servers die and return under the same name.
-    let example = [
-        "run",
-        "-p",
-        "pravega-sdk-connection-pool",
-        "--features",
-        "dns",
-        "--example",
-        "echo_pool",
-        "--",
-        "7",
-    ];
-    run(cargo(root).args(example))?;
-    run(cargo(root).args([
-        "run",
-        "--quiet",
-        "-p",
-        "pravega-sdk-integration-tests",
-        "--bin",
-        "vectors",
-        "--",
-        "integration-tests/vectors",
-    ]))
+    step("examples", || examples(root))?;
+    run(Command::new(program("vectors")?).current_dir(root).arg("integration-tests/vectors"))
 }
 
 /// Runs every example on an embedded server; each checks its results.
 fn examples(root: &Path) -> Result<()> {
-    let features = ["--features", "embedded,json"];
-    run(cargo(root).args(["build", "--examples"]).args(features))?;
+    run(workspace(root, "build").arg("--examples"))?;
     let mut names: Vec<_> = std::fs::read_dir(root.join("examples"))?
         .filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_str()?.to_owned()))
         .collect();
     names.sort();
+    let example = |name: &str| Ok::<_, anyhow::Error>(program("examples")?.join(name));
     for name in names {
-        run(cargo(root).args(["run", "--quiet", "--example", &name]).args(features))?;
+        run(Command::new(example(&name)?).current_dir(root))?;
     }
-    Ok(())
+    // It checks every echo, while servers die and return under the same name.
+    run(Command::new(example("echo_pool")?).current_dir(root).arg("7"))
 }
 
 fn interop(root: &Path, suite: fn(&Path) -> Result<()>) -> Result<()> {

@@ -2,12 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 
-use crate::{
-    command::{cargo, run},
-    listed::tests_in,
-};
+use crate::{command::run, listed::tests_in, tested::TestBinary};
 
 /// What tells the tests to have such servers.
 pub(crate) const VARIABLE: (&str, &str) = ("PRAVEGA_TEST_STORAGE", "folder");
@@ -19,17 +16,11 @@ const MODULES: [&str; 6] =
 
 /// Runs them. Nothing is built that the tests of the workspace have not built.
 pub(crate) fn test(root: &Path) -> Result<()> {
-    let command = || {
-        let mut command = cargo(root);
-        command.args(["test", "--workspace", "--test", "suite", "--"]);
-        command
-    };
-    let listed = command().arg("--list").output().context("cannot start cargo")?;
-    let listed = String::from_utf8_lossy(&listed.stdout);
+    let suite = TestBinary::build(root, "suite")?;
+    let listed = suite.list(&[])?;
     let tests = tests_of_all(&listed)
         .map_err(|module| anyhow!("the suite has no tests in a module {module}"))?;
-    let mut command = command();
-    run(command.arg("--exact").args(tests).env(VARIABLE.0, VARIABLE.1))
+    run(suite.command().arg("--exact").args(tests).env(VARIABLE.0, VARIABLE.1))
 }
 
 /// The tests of all modules in a list; fails with the first module of which it has none. No filter

@@ -32,8 +32,8 @@ pub(super) struct Keycloak {
 }
 
 impl Keycloak {
-    /// Starts a server and waits until it answers, which takes half a minute on two idle cores.
-    pub(super) fn start(root: &Path, folder: &Path) -> Result<Self> {
+    /// Starts a server, which answers half a minute later on two idle cores.
+    pub(super) fn launch(root: &Path, folder: &Path) -> Result<Self> {
         let home = distribution(root)?;
         fs::create_dir_all(folder)?;
         let port = free_ports().next().context("no port is free")?;
@@ -52,13 +52,12 @@ impl Keycloak {
             .stderr(log)
             .spawn()
             .context("cannot start Keycloak")?;
-        let mut server = Self { process: Some(process), folder: folder.to_path_buf(), port };
-        println!("waiting for Keycloak on port {port}");
-        server.wait()?;
-        Ok(server)
+        Ok(Self { process: Some(process), folder: folder.to_path_buf(), port })
     }
 
-    fn wait(&mut self) -> Result<()> {
+    /// Waits until it answers.
+    pub(super) fn wait(&mut self) -> Result<()> {
+        println!("waiting for Keycloak on port {}", self.port);
         let deadline = Instant::now() + START_LIMIT;
         while !answers(self.port) {
             let ended = self

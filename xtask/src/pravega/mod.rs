@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use self::{
     cluster::Cluster,
@@ -30,6 +30,7 @@ use self::{
 use crate::{
     command::{cargo, run},
     listed, on_folder,
+    tested::{INTEROP, TestBinary, build_tool},
 };
 
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -47,7 +48,7 @@ impl Module {
     }
 
     const fn interop(name: &'static str) -> Self {
-        Self { binary: "interop", name }
+        Self { binary: INTEROP, name }
     }
 }
 
@@ -150,14 +151,12 @@ pub(crate) fn missing_tools() -> Vec<&'static str> {
     ["java", "mvn"].into_iter().filter(|program| !runs(program)).collect()
 }
 
-/// Runs the tests that need a real server: against a plain one, then against those with accounts,
-/// TLS and both; then those that need a Keycloak.
+/// Runs the tests that need other clients or a Keycloak, then those that need a real server: a
+/// plain one, then those with accounts, TLS and both.
 pub(crate) fn interop(root: &Path) -> Result<()> {
     let lib = jars(root)?;
-    let build =
-        ["test", "-p", "pravega-sdk-integration-tests", "--features", "interop", "--no-run"];
-    run(cargo(root).args(build))?;
     build_tool(root)?;
+    let binaries = Binaries::build(root)?;
     run(cargo(root).args([
         "build",
         "--quiet",
@@ -165,16 +164,23 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
         "integration-tests/rust-peer/Cargo.toml",
     ]))?;
 
+    // It starts while the next tests wait for programs of their own.
+    let mut keycloak = Keycloak::launch(root, &work_folder(root, "keycloak"))?;
     // The other clients on an embedded server, which the tests start themselves.
     for module in ["java", "shared", "groups", "peers"].map(Module::interop) {
-        test(root, Vec::new(), module, Output::Shown)?;
+        binaries.test(Vec::new(), module, Output::Shown)?;
     }
     for module in ALONE_ON_FOLDER.map(Module::interop) {
-        test(root, vec![on_folder()], module, Output::Shown)?;
+        binaries.test(vec![on_folder()], module, Output::Shown)?;
     }
+    keycloak.wait()?;
+    binaries.test(keycloak.variables(), Module::interop("keycloak"), Output::Captured)?;
+    // The servers that follow should have the machine for themselves.
+    keycloak.stop();
+
     for (name, modules) in SERVERS {
         let mut server = Standalone::start(&lib, &work_folder(root, name), None)?;
-        let tested = test_on(root, &server, modules);
+        let tested = test_on(&binaries, &server, modules);
         server.stop();
         tested?;
     }
@@ -184,27 +190,22 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
         let security = Security::prepare(root, &lib, &folder, demands)?;
         let mut server = Standalone::start(&lib, &folder, Some(&security))?;
         let tested = modules.iter().try_for_each(|module| {
-            let module = Module::interop(module);
-            test(root, server.variables(), module, Output::Captured)
+            binaries.test(server.variables(), Module::interop(module), Output::Captured)
         });
         server.stop();
         tested?;
     }
-
-    let mut server = Keycloak::start(root, &work_folder(root, "keycloak"))?;
-    let tested = test(root, server.variables(), Module::interop("keycloak"), Output::Captured);
-    server.stop();
-    tested
+    Ok(())
 }
 
 /// Runs modules against a server, some of them with a second one on a folder as well.
-fn test_on(root: &Path, server: &Standalone, modules: &[Module]) -> Result<()> {
+fn test_on(binaries: &Binaries<'_>, server: &Standalone, modules: &[Module]) -> Result<()> {
     for module in modules {
-        test(root, server.variables(), *module, Output::Captured)?;
+        binaries.test(server.variables(), *module, Output::Captured)?;
     }
     for module in modules.iter().filter(|module| ON_FOLDER.contains(&module.name)) {
         let variables = [server.variables(), vec![on_folder()]].concat();
-        test(root, variables, *module, Output::Captured)?;
+        binaries.test(variables, *module, Output::Captured)?;
     }
     Ok(())
 }
@@ -215,6 +216,7 @@ pub(crate) fn interop_cluster(root: &Path) -> Result<()> {
     let folder = root.join("target/pravega/cluster");
     refuse_second(&folder)?;
     build_tool(root)?;
+    let binaries = Binaries::build(root)?;
     Cluster { lib, folder: folder.clone() }.start()?;
     readiness::wait(&cluster_tool()?)?;
     let stores: Vec<String> =
@@ -227,8 +229,9 @@ pub(crate) fn interop_cluster(root: &Path) -> Result<()> {
     let pid = folder.join("pids").join(format!("store-{}", cluster::STORES[0]));
     let failover =
         [variables.clone(), vec![("PRAVEGA_TEST_STORE_PID", fs::read_to_string(pid)?)]].concat();
-    let tested = test(root, variables, Module::interop("cluster"), Output::Captured)
-        .and_then(|()| test(root, failover, Module::interop("cluster_failover"), Output::Shown));
+    let tested = binaries
+        .test(variables, Module::interop("cluster"), Output::Captured)
+        .and_then(|()| binaries.test(failover, Module::interop("cluster_failover"), Output::Shown));
     stop(root)?;
     tested
 }
@@ -239,54 +242,55 @@ fn on_folder() -> (&'static str, String) {
     (name, value.to_owned())
 }
 
-/// Builds the `pravega` tool, which tests run, and which finds out if a server is ready.
-fn build_tool(root: &Path) -> Result<()> {
-    run(cargo(root).args(["build", "-p", "pravega-sdk-cli"]))
-}
-
 fn cluster_tool() -> Result<Tool> {
     let url = format!("tcp://localhost:{}", cluster::CONTROLLER);
     Tool::new(vec![("PRAVEGA_CONTROLLER_URI", url)])
 }
 
-/// Runs the tests of one module; fails if the module has no test.
-fn test(
-    root: &Path,
-    variables: Vec<(&'static str, String)>,
-    module: Module,
-    output: Output,
-) -> Result<()> {
-    let is_real = variables.iter().any(|(name, _)| *name == "PRAVEGA_TEST_CONTROLLER");
-    let command = || {
-        let mut command = cargo(root);
-        command
-            .args(["test", "-p", "pravega-sdk-integration-tests", "--features", "interop"])
-            .args(["--test", module.binary, "--"]);
-        command
-    };
-    let mut listing = command();
-    if is_real {
-        listing.args(EMBEDDED_ONLY.iter().flat_map(|name| ["--skip", name]));
+/// The test binaries, which need not be built again for each module.
+struct Binaries<'a> {
+    root: &'a Path,
+    suite: TestBinary,
+    interop: TestBinary,
+}
+
+impl<'a> Binaries<'a> {
+    fn build(root: &'a Path) -> Result<Self> {
+        let (suite, interop) =
+            (TestBinary::build(root, "suite")?, TestBinary::build(root, INTEROP)?);
+        Ok(Self { root, suite, interop })
     }
-    let listed = listing.arg("--list").output().context("cannot start cargo")?;
-    let listed = String::from_utf8_lossy(&listed.stdout);
-    let tests = listed::tests_in(module.name, &listed);
-    // No filter is all tests, so a renamed module would go unnoticed.
-    if tests.is_empty() {
-        bail!("{} has no tests in a module {}", module.binary, module.name);
+
+    /// Runs the tests of one module; fails if the module has no test.
+    fn test(
+        &self,
+        variables: Vec<(&'static str, String)>,
+        Module { binary: name, name: module }: Module,
+        output: Output,
+    ) -> Result<()> {
+        let is_real = variables.iter().any(|(name, _)| *name == "PRAVEGA_TEST_CONTROLLER");
+        let binary = if name == INTEROP { &self.interop } else { &self.suite };
+        let skipped: &[_] = if is_real { &EMBEDDED_ONLY } else { &[] };
+        let skipped: Vec<&str> = skipped.iter().flat_map(|name| ["--skip", name]).collect();
+        let listed = binary.list(&skipped)?;
+        let tests = listed::tests_in(module, &listed);
+        // No filter is all tests, so a renamed module would go unnoticed.
+        if tests.is_empty() {
+            bail!("{name} has no tests in a module {module}");
+        }
+        let mut command = binary.command();
+        command.arg("--exact").args(tests);
+        if output == Output::Shown {
+            command.arg("--nocapture");
+        }
+        // The Java client is among the server's jars.
+        command.env("PRAVEGA_TEST_JARS", self.root.join("target/pravega/lib"));
+        command.env(
+            "PRAVEGA_TEST_RUST_PEER",
+            self.root.join("integration-tests/rust-peer/target/debug/rust-peer"),
+        );
+        run(command.envs(variables))
     }
-    let mut command = command();
-    command.arg("--exact").args(tests);
-    if output == Output::Shown {
-        command.arg("--nocapture");
-    }
-    // The Java client is among the server's jars.
-    command.env("PRAVEGA_TEST_JARS", root.join("target/pravega/lib"));
-    command.env(
-        "PRAVEGA_TEST_RUST_PEER",
-        root.join("integration-tests/rust-peer/target/debug/rust-peer"),
-    );
-    run(command.envs(variables))
 }
 
 /// Starts a standalone on the usual ports and leaves it running.
