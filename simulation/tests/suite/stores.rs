@@ -1,11 +1,8 @@
 //! What the stores of the simulated cluster do beyond the server's machine: commands that are held
 //! back, late or lost, replies that overtake each other, parts that are stuck, tokens that expire.
 
-mod common;
-
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use common::{Cluster, Wire, append, block_on, info, read, set_up};
 use pravega_sdk_controller_client::{AccessOperation, Controller as _};
 use pravega_sdk_segment_client::Transport as _;
 use pravega_sdk_simulation::{
@@ -20,6 +17,8 @@ use pravega_sdk_wire_protocol::{
 };
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
+
+use crate::common::{Cluster, Wire, append, block_on, info, read, set_up};
 
 const NONE: i64 = EventNumber::NONE.0;
 const WRITER: WriterId = WriterId(Uuid::from_u128(7));

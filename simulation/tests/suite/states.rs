@@ -1,22 +1,21 @@
 //! States that clients agree on, in seeds with faults: many clients change the same state over
 //! connections that break, and every update is made once or not at all, as its client was told.
 
-mod common;
-#[path = "common/sum.rs"]
-mod sum;
-
 use std::{
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
 
-use common::{Cluster, block_on, happened::Happened, seeds};
 use pravega_sdk_segment_client::seeded_bugs::SeededBug;
 use pravega_sdk_simulation::tables::states;
 use pravega_sdk_table_synchronizer::{StateConfig, StateSynchronizer};
 use pravega_sdk_types::Outcome;
-use sum::{Numbers, Sum};
+
+use crate::{
+    common::{Cluster, block_on, happened::Happened, seeds},
+    sum::{Numbers, Sum},
+};
 
 const SEEDS: u64 = 720;
 

@@ -1,8 +1,6 @@
 //! Tables under faults: many clients change the same keys over connections that break, and every
 //! change takes effect once or not at all, as its client was told.
 
-mod common;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
@@ -12,7 +10,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{Cluster, block_on, breaking, happened::Happened, poll_times, slow_cluster};
 use futures_util::{StreamExt as _, TryStreamExt as _, future::join_all};
 use pravega_sdk_controller_client::{Controller, KeyValueTableConfiguration};
 use pravega_sdk_segment_client::{context::SegmentContext, seeded_bugs::SeededBug};
@@ -23,6 +20,8 @@ use pravega_sdk_table_synchronizer::{
 };
 use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedKeyValueTable};
 use pravega_sdk_wire_protocol::WireCommand;
+
+use crate::common::{Cluster, block_on, breaking, happened::Happened, poll_times, slow_cluster};
 
 /// A table on a store, and links to it that work.
 async fn new_table(world: &World) -> (Cluster, TableSegment) {

@@ -1,11 +1,8 @@
 //! What the simulated cluster adds to the server's machine: scales that are half done, commits that
 //! are carried out later, leases, placement and outages.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Cluster, block_on};
 use pravega_sdk_controller_client::{
     Controller as _, ControllerError, Creation, CutRange, Deletion, PingStatus, ScaleStart,
     ScaleState, TransactionState,
@@ -16,6 +13,8 @@ use pravega_sdk_types::{
     SegmentId, StreamConfiguration, StreamCut,
 };
 use tokio::time::{Instant, sleep};
+
+use crate::common::{Cluster, block_on};
 
 const LEASE: Duration = Duration::from_secs(10);
 /// Longer than any commit takes to be carried out.

@@ -1,10 +1,7 @@
 //! Stores, controllers and callers that break the rules.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Cluster, block_on};
 use pravega_sdk_event_stream::{TryEnqueueError, WriterConfig};
 use pravega_sdk_simulation::Misbehaviour;
 use pravega_sdk_types::{ErrorKind, KeyRange, Outcome, SegmentId, Timestamp};
@@ -16,6 +13,8 @@ use pravega_sdk_wire_protocol::{
         SegmentCreated,
     },
 };
+
+use crate::common::{Cluster, block_on};
 
 /// Changes acknowledgements, and no other reply.
 fn acks(

@@ -1,11 +1,8 @@
 //! Readers of stores that break the rules, of bytes that are not events, and beside readers that
 //! make no progress.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Cluster, block_on};
 use pravega_sdk_controller_client::TransactionState;
 use pravega_sdk_event_stream::{
     ByteReader, ByteReaderConfig, CorruptEvents, EventReader, ReadUntil, ReaderConfig, codec::Raw,
@@ -21,6 +18,8 @@ use pravega_sdk_wire_protocol::{
     },
 };
 use tokio::time::timeout;
+
+use crate::common::{Cluster, block_on};
 
 /// Changes the replies to reads, and no other reply.
 fn reads(mut change: impl FnMut(SegmentRead) -> WireCommand + Send + 'static) -> Misbehaviour {

@@ -1,11 +1,9 @@
 //! Transactions under random faults: each is whole or absent, and all clients get the same result.
 
-#[path = "common/happened.rs"]
-mod happened;
-
-use happened::Happened;
 use pravega_sdk_event_stream::SeededBug;
 use pravega_sdk_simulation::transaction_scenario;
+
+use crate::common::happened::Happened;
 
 const SEEDS: u64 = 1000;
 

@@ -1,14 +1,13 @@
 //! Delegation tokens that expire while events are written and read: no writer and no reader sees
 //! one.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Cluster, block_on};
 use pravega_sdk_event_stream::{EventReader, EventWriter, ReaderConfig, codec::Raw, codec::Utf8};
 use pravega_sdk_simulation::World;
 use tokio::time::{sleep, timeout};
+
+use crate::common::{Cluster, block_on};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LIFETIME: Duration = Duration::from_secs(30);

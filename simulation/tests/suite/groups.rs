@@ -1,9 +1,8 @@
 //! Reader groups in seeds with faults.
 
-mod common;
-
-use common::happened::Happened;
 use pravega_sdk_simulation::groups::{self, Bug};
+
+use crate::common::happened::Happened;
 
 const SEEDS: u64 = 1000;
 

@@ -1,11 +1,8 @@
 //! Orders of events in which a writer could store something twice or in the wrong place, or report
 //! a wrong outcome. Each runs with the code as it is, and with the code as it was.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Cluster, block_on};
 use pravega_sdk_event_stream::{
     Appended, ByteWriter, ByteWriterConfig, LargeEvents, SeededBug, SegmentTail, WriteError,
     WriterConfig,
@@ -14,6 +11,8 @@ use pravega_sdk_simulation::{Requests, Stall, Stuck};
 use pravega_sdk_types::{ErrorKind, KeyRange, Outcome, RoutingKey, SegmentId};
 use pravega_sdk_wire_protocol::WireCommand;
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::common::{Cluster, block_on};
 
 /// The settings of the code as it is, or with a bug of the code as it was.
 fn config(bug: Option<SeededBug>) -> WriterConfig {

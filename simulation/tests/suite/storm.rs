@@ -1,11 +1,10 @@
 //! An outage that many clients share: they retry in moderation, and do not all reconnect at once.
 
-mod common;
-
 use std::{collections::BTreeMap, time::Duration};
 
-use common::{Cluster, block_on};
 use pravega_sdk_event_stream::{EventWriter, WriterConfig, codec::Raw};
+
+use crate::common::{Cluster, block_on};
 
 const CLIENTS: u64 = 200;
 const OUTAGE: Duration = Duration::from_secs(60);

@@ -1,14 +1,11 @@
 //! Commits and truncations whose answers do not arrive, and what the writer reports of them: with
 //! the code as it is, and with the code as it was.
 
-mod common;
-
 use std::{
     task::{Context, Waker},
     time::Duration,
 };
 
-use common::{Cluster, block_on};
 use pravega_sdk_controller_client::TransactionState;
 use pravega_sdk_event_stream::{
     ByteWriter, ByteWriterConfig, SeededBug, TransactionError, WriteError,
@@ -16,6 +13,8 @@ use pravega_sdk_event_stream::{
 use pravega_sdk_types::{ErrorKind, Offset, Outcome};
 use pravega_sdk_wire_protocol::WireCommand;
 use tokio::time::sleep;
+
+use crate::common::{Cluster, block_on};
 
 /// How long the simulated controller may take to answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,11 +1,8 @@
 //! Segments that go from one reader of a group to another, and from one segment to its successors:
 //! how soon, and what goes on meanwhile.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Cluster, block_on};
 use pravega_sdk_event_stream::{
     codec::Utf8,
     group::{
@@ -20,6 +17,8 @@ use pravega_sdk_types::{
 };
 use pravega_sdk_wire_protocol::event;
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::common::{Cluster, block_on};
 
 /// Far longer than anything here takes.
 const FAR: Duration = Duration::from_secs(600);

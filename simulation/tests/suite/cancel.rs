@@ -1,8 +1,6 @@
 //! Every public call, dropped after each of its polls: no acknowledged event is lost, none is
 //! doubled, and the writer continues.
 
-mod common;
-
 use std::{
     future::Future,
     pin::pin,
@@ -10,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use common::{Cluster, block_on, poll_times};
 use futures_util::{FutureExt as _, SinkExt as _, future::BoxFuture};
 use pravega_sdk_controller_client::TransactionState;
 use pravega_sdk_event_stream::{
@@ -22,6 +19,8 @@ use pravega_sdk_event_stream::{
 use pravega_sdk_simulation::{SimNetwork, World, link::Faults};
 use pravega_sdk_types::{ErrorKind, Outcome, ScopedSegment, Timestamp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::common::{Cluster, block_on, poll_times};
 
 /// A cluster whose every answer takes time, so that every call has to wait.
 fn slow_cluster() -> Cluster {

@@ -1,15 +1,12 @@
 //! A table that clients agree on, in seeds with faults, and in orders of events that seeds rarely
 //! have.
 
-mod common;
-
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
-use common::{Cluster, block_on, happened::Happened, seeds, slow_cluster};
 use futures_util::TryStreamExt as _;
 use pravega_sdk_event_stream::codec::{Raw, Utf8};
 use pravega_sdk_segment_client::seeded_bugs::SeededBug;
@@ -21,6 +18,8 @@ use pravega_sdk_table_synchronizer::{
 use pravega_sdk_types::{ErrorKind, Outcome};
 use pravega_sdk_wire_protocol::WireCommand;
 use tokio::time::{sleep, timeout};
+
+use crate::common::{Cluster, block_on, happened::Happened, seeds, slow_cluster};
 
 type Table = TableSynchronizer<Utf8, Utf8>;
 

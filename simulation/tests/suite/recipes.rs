@@ -1,11 +1,10 @@
 //! Locks and elections in seeds with faults: programs that are cut off, replies that are lost and
 //! changes that are late leave one holder at a time, with a token higher than those before.
 
-mod common;
-
-use common::{happened::Happened, seeds};
 use pravega_sdk_segment_client::seeded_bugs::SeededBug;
 use pravega_sdk_simulation::tables::recipes;
+
+use crate::common::{happened::Happened, seeds};
 
 const SEEDS: u64 = 150;
 

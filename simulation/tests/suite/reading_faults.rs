@@ -1,14 +1,11 @@
 //! Readers whose answers come late, in another order, or not at all, and readers with an end: each
 //! story also with the code as it was, which must fail it.
 
-mod common;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-use common::{Cluster, block_on};
 use pravega_sdk_event_stream::{
     BatchClient, BatchConfig, EventReader, ReadUntil, ReaderConfig, codec::Utf8,
 };
@@ -16,6 +13,8 @@ use pravega_sdk_segment_client::seeded_bugs::SeededBug;
 use pravega_sdk_types::{BoundedCut, ErrorKind, KeyRange, Offset, ScopedSegment, SegmentId};
 use pravega_sdk_wire_protocol::{WireCommand, event};
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::common::{Cluster, block_on};
 
 /// Far longer than anything here takes.
 const FAR: Duration = Duration::from_secs(600);

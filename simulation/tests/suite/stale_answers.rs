@@ -1,11 +1,8 @@
 //! A controller of several instances, of which one does not know the latest changes: each story
 //! also with a client that believes every answer, which must fail it.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Cluster, block_on};
 use pravega_sdk_controller_client::Controller as _;
 use pravega_sdk_event_stream::{
     BatchClient, BatchConfig, EventReader, EventWriter, ReadUntil, ReaderConfig, SegmentContext,
@@ -18,6 +15,8 @@ use pravega_sdk_types::{
     BoundedCut, ErrorKind, EventPointer, KeyRange, Offset, ScopedSegment, SegmentId, StreamCut,
 };
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::common::{Cluster, block_on};
 
 /// Far longer than anything here takes.
 const FAR: Duration = Duration::from_secs(600);

@@ -1,11 +1,8 @@
 //! A session cut at every byte, in each direction, in every way: its events are in the stream once,
 //! in order.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Cluster, block_on};
 use pravega_sdk_event_stream::{
     ByteReader, ByteReaderConfig, ByteWriter, ByteWriterConfig, LargeEvents, ReaderConfig,
     SegmentTail, WriterConfig,
@@ -17,6 +14,8 @@ use pravega_sdk_simulation::{
 use pravega_sdk_types::{KeyRange, ScopedSegment};
 use pravega_sdk_wire_protocol::event;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::common::{Cluster, block_on};
 
 /// Sixteen events one by one and together.
 async fn plain(cluster: &Cluster) -> Vec<String> {

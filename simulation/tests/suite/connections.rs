@@ -1,7 +1,5 @@
 //! Connections that hang, end or are shared: what waits in front of a request, and for whom.
 
-mod common;
-
 use std::{
     collections::BTreeSet,
     sync::{
@@ -11,7 +9,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use common::{Cluster, block_on};
 use futures_util::FutureExt as _;
 use pravega_sdk_controller_client::{AccessOperation, Controller, EndpointCache, TokenCache};
 use pravega_sdk_event_stream::{EventReader, ReadEvent, ReaderConfig, SegmentContext, codec::Utf8};
@@ -25,6 +22,8 @@ use tokio::{
     sync::oneshot,
     time::{Instant, timeout},
 };
+
+use crate::common::{Cluster, block_on};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);

@@ -1,15 +1,14 @@
 //! A stream that was deleted and created again, at a controller that still knows the earlier one.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Cluster, block_on};
 use pravega_sdk_event_stream::{
     BatchClient, BatchConfig, ReaderConfig, StreamPosition, codec::Raw,
 };
 use pravega_sdk_types::{EventPointer, Offset, ScopedSegment};
 use tokio::time::sleep;
+
+use crate::common::{Cluster, block_on};
 
 /// The time after which the instance that lags knows everything.
 const BEHIND: Duration = Duration::from_secs(4);

@@ -1,10 +1,7 @@
 //! Stores without space: a writer fails at once or waits, as it is set, and its reports are true.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Cluster, block_on};
 use pravega_sdk_event_stream::{
     ByteWriter, ByteWriterConfig, EventWriter, LargeEvents, SeededBug, TransactionConfig,
     TransactionalWriter, WhenFull, WriteError, WriterConfig,
@@ -13,6 +10,8 @@ use pravega_sdk_event_stream::{
 use pravega_sdk_simulation::{SimNetwork, World, link::Faults};
 use pravega_sdk_types::{ErrorKind, Outcome};
 use tokio::time::{Instant, sleep};
+
+use crate::common::{Cluster, block_on};
 
 /// An event that needs memory, whatever is left in the last piece of a segment.
 const LONG: usize = 10_000;

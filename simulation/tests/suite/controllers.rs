@@ -1,12 +1,10 @@
 //! Calls of several controllers under random faults: each ends by its deadline, with the right
 //! outcome, and reaches a healthy controller once the others are given up.
 
-#[path = "common/happened.rs"]
-mod happened;
-
-use happened::Happened;
 use pravega_sdk_controller_client::ControllerBug;
 use pravega_sdk_simulation::controllers;
+
+use crate::common::happened::Happened;
 
 const SEEDS: u64 = 500;
 
