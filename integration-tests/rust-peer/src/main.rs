@@ -20,7 +20,9 @@ fn main() {
     let uri = std::env::args().nth(1).expect("HOST:PORT");
     let config = ClientConfigBuilder::default().controller_uri(uri).build().expect("a configuration");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time").as_nanos();
-    let peer = Peer { factory: ClientFactory::new(config), scope: Scope::from(format!("rust{now}")) };
+    let scope = format!("rust{now}");
+    println!("scope: {scope}");
+    let peer = Peer { factory: ClientFactory::new(config), scope: Scope::from(scope) };
     let runtime = peer.factory.runtime_handle();
     runtime.block_on(async {
         step("administration", peer.administration()).await;
@@ -204,5 +206,14 @@ impl Peer {
             .await
             .expect("a removal");
         one.fetch_updates().await.expect("updates");
+        // What the other client reads afterwards.
+        one.insert(|table| {
+            let (name, number) = (Box::new("kept".to_owned()), Box::new(300));
+            table.insert("outer".to_owned(), "name/first".to_owned(), "String".to_owned(), name);
+            table.insert("outer".to_owned(), "number".to_owned(), "i32".to_owned(), number);
+            Ok(())
+        })
+        .await
+        .expect("an insert");
     }
 }

@@ -8,9 +8,12 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_integration_tests::harness::{self, eventually, url};
 use pravega_sdk_server::{EmbeddedServer, ServerTls, account_line};
+use pravega_sdk_table_synchronizer::{OuterMapEntry, TableConfig, TableSegment};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -19,8 +22,8 @@ use crate::program::{LIMIT, command_for};
 const PASSWORD: &str = "1111_aaaa";
 
 /// Runs a program that checks its own results. The process is killed with the test, also after a
-/// timeout.
-async fn run(command: Command) {
+/// timeout. Returns what it has printed.
+async fn run(command: Command) -> String {
     let shown = format!("{command:?}");
     let mut command = tokio::process::Command::from(command);
     let output = timeout(LIMIT, command.kill_on_drop(true).output()).await;
@@ -31,6 +34,7 @@ async fn run(command: Command) {
     let all = format!("{stdout}\n{stderr}");
     assert!(output.status.success() && all.contains("all scenarios hold"), "{all}");
     all.lines().filter(|line| line.starts_with("holds: ")).for_each(|line| println!("{line}"));
+    all
 }
 
 #[tokio::test]
@@ -125,5 +129,36 @@ async fn every_feature_of_pravega_client_works() {
     let mut command = Command::new(program);
     // It needs only the address of a controller.
     command.arg(url().replace("tcp://", "").replace("localhost", "127.0.0.1"));
-    run(command).await;
+    let printed = run(command).await;
+    let scope = printed.lines().find_map(|line| line.strip_prefix("scope: "));
+    entries_of_its_synchronizer_are_read(scope.expect("its scope")).await;
+}
+
+/// Reads the table that the synchronizer of `pravega-client` has left: two values of one map, and
+/// the record of the map. A third value was removed.
+async fn entries_of_its_synchronizer_are_read(scope: &str) {
+    let factory = ClientFactory::connect(&url()).await.unwrap();
+    let name = format!("{scope}/synchronizer").parse().unwrap();
+    let (context, config) = (factory.segment_context(), TableConfig::default());
+    let table = TableSegment::open(context, &name, 0.into(), config).await.unwrap();
+    let entries: Vec<_> = table.entries().try_collect().await.unwrap();
+    let (mut values, mut maps) = (Vec::new(), Vec::new());
+    for entry in &entries {
+        match OuterMapEntry::decode(entry).unwrap() {
+            OuterMapEntry::Value { map, key, type_id, data, version } => {
+                assert_eq!(version, entry.version);
+                values.push((map, key, type_id, data));
+            }
+            OuterMapEntry::Map { map, .. } => maps.push(map),
+            other => panic!("{other:?}"),
+        }
+    }
+    values.sort();
+    let value = |key: &str, type_id: &str, data: &'static [u8]| {
+        ("outer".to_owned(), key.to_owned(), type_id.to_owned(), Bytes::from_static(data))
+    };
+    // In CBOR a text of 4 bytes, and a number of 2.
+    let expected =
+        [value("name/first", "String", b"\x64kept"), value("number", "i32", b"\x19\x01\x2C")];
+    assert_eq!((&values[..], &maps[..]), (&expected[..], &["outer".to_owned()][..]));
 }
