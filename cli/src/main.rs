@@ -35,7 +35,10 @@ mod stop;
 mod terminal;
 mod verbosity;
 
-use std::{num::NonZero, process::ExitCode, thread::available_parallelism, time::Duration};
+use std::{
+    env, ffi::OsString, num::NonZero, process::ExitCode, thread::available_parallelism,
+    time::Duration,
+};
 
 use clap::{
     ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
@@ -247,6 +250,17 @@ impl Command {
 /// The threads of a command that serves no clients.
 const THREADS: usize = 2;
 
+/// Parses a command line. What is added to all commands for their errors and their help comes
+/// second: a line that is taken does not need it.
+fn matches_of<I>(line: I) -> std::result::Result<ArgMatches, clap::Error>
+where
+    I: IntoIterator<Item: Into<OsString> + Clone> + Clone,
+{
+    Arguments::command()
+        .try_get_matches_from(line.clone())
+        .or_else(|_| command().try_get_matches_from(line))
+}
+
 /// The command line. A negative number is a value, which the option refuses in its own words, and
 /// no unknown option.
 fn command() -> clap::Command {
@@ -262,7 +276,8 @@ fn command() -> clap::Command {
 }
 
 fn main() -> ExitCode {
-    let mut matches = command().try_get_matches().unwrap_or_else(|error| refused(error).exit());
+    let line: Vec<OsString> = env::args_os().collect();
+    let mut matches = matches_of(line).unwrap_or_else(|error| refused(error).exit());
     let (named, subjects) = (named(&matches), Subjects::of(&matches));
     let checked = options::check(&matches);
     let arguments =
@@ -373,7 +388,7 @@ mod tests {
             &["dev", "--port", "-1"],
         ] {
             let arguments = [&["pravega"], arguments].concat();
-            let error = command().try_get_matches_from(&arguments).unwrap_err();
+            let error = matches_of(&arguments).unwrap_err();
             assert_eq!(error.kind(), clap::error::ErrorKind::ValueValidation, "{arguments:?}");
         }
     }
@@ -384,7 +399,7 @@ mod tests {
             &["pravega", "--controller", "tcp://h:1", "--context", "a", "scope", "list"][..],
             &["pravega", "scope", "list", "--controller", "tcp://h:1", "--context", "a"],
         ] {
-            let named = named(&command().try_get_matches_from(arguments).unwrap());
+            let named = named(&matches_of(arguments).unwrap());
             assert_eq!(named.controller.option.as_deref(), Some("tcp://h:1"), "{arguments:?}");
             assert_eq!(named.context.option.as_deref(), Some("a"), "{arguments:?}");
             assert_eq!((named.controller.variable, named.context.variable), (None, None));
@@ -396,7 +411,7 @@ mod tests {
         for arguments in
             [&["pravega", "write", "--help"][..], &["pravega", "stream", "create", "-h"]]
         {
-            let help = command().try_get_matches_from(arguments).unwrap_err().to_string();
+            let help = matches_of(arguments).unwrap_err().to_string();
             let place = |text: &str| help.find(text).unwrap_or_else(|| panic!("{text}: {help}"));
             assert!(place("\nOptions:") < place("\nGlobal options:"), "{help}");
             assert!(place("\nGlobal options:") < place("--controller"), "{help}");
@@ -408,7 +423,7 @@ mod tests {
     #[test]
     fn the_usage_of_an_error_has_no_global_options() {
         let line = "pravega --controller tcp://h:1 --context c write s/t --json --length-prefixed";
-        let error = command().try_get_matches_from(line.split(' ')).unwrap_err();
+        let error = matches_of(line.split(' ')).unwrap_err();
         let text = refused(error).to_string();
         assert!(text.contains("Usage: pravega write"), "{text}");
         assert!(!text.contains("--controller") && !text.contains("--context"), "{text}");
@@ -437,7 +452,7 @@ mod tests {
             "sub s/t",
         ] {
             let words = ["pravega"].into_iter().chain(line.split(' '));
-            assert!(command().try_get_matches_from(words).is_ok(), "{line}");
+            assert!(matches_of(words).is_ok(), "{line}");
         }
     }
 
