@@ -142,7 +142,7 @@ pub(super) fn write(out: &Path, all: &[Found]) -> Result<PathBuf> {
             .iter()
             .map(|(system, figures)| (*system, figures.whole_seconds(found.seconds)))
             .collect();
-        let title = "1 KiB from four producers, acknowledged after a sync";
+        let title = "1 KiB from four producers, synced";
         fs::write(out.join("write-1KiB-x4.svg"), picture::draw(title, &curves))?;
     }
     Ok(out.to_owned())
