@@ -3,6 +3,7 @@
 use std::env;
 
 use pravega_sdk::ClientConfig;
+use strsim::damerau_levenshtein;
 
 use super::checks::{Checks, Finding};
 use crate::similar::similar;
@@ -22,6 +23,8 @@ const OTHERS: &[&str] = &[
 const OF_SERVICES: &[&str] = &["_PORT", "_SERVICE_"];
 /// The most that are recorded.
 const MOST: usize = 10;
+/// The most slips in a name. One with more may be meant, and of another program.
+const SLIPS: usize = 2;
 
 /// Records the names that are like those of settings, and are none. Values are not looked at.
 pub(super) fn check(config: &ClientConfig, checks: &mut Checks) {
@@ -43,8 +46,10 @@ fn misspelt<'a>(names: impl Iterator<Item = String>, known: &[&'a str]) -> Vec<(
         name.starts_with(PREFIX) && !is_of_service && !known.contains(&name.as_str())
     };
     let strange = names.filter(is_strange);
+    let meant =
+        |name: &str| similar(name, known).filter(|meant| damerau_levenshtein(name, meant) <= SLIPS);
     let mut found: Vec<_> =
-        strange.filter_map(|name| similar(&name, known).map(|meant| (name, meant))).collect();
+        strange.filter_map(|name| meant(&name).map(|meant| (name, meant))).collect();
     found.sort();
     found.truncate(MOST);
     found
@@ -56,12 +61,18 @@ mod tests {
 
     #[test]
     fn a_name_is_misspelt_if_it_is_like_a_known_one() {
-        let known = ["PRAVEGA_REQUEST_TIMEOUT", "PRAVEGA_CONTROLLER_URI", "PRAVEGA_USER"];
+        let known = [
+            "PRAVEGA_REQUEST_TIMEOUT",
+            "PRAVEGA_CONTROLLER_URI",
+            "PRAVEGA_TLS_TO_CONTROLLER",
+            "PRAVEGA_USER",
+        ];
         let names = [
             "PRAVEGA_USER",
             "PRAVEGA_REQUST_TIMEOUT",
             "PRAVEGA_CONTROLER_URI",
             "PRAVEGA_HOME",
+            "PRAVEGA_TEST_CONTROLLER",
             // Of Kubernetes.
             "PRAVEGA_CONTROLLER_PORT",
             "PRAVEGA_SERVICE_HOST",
