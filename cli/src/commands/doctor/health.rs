@@ -31,6 +31,8 @@ struct Health {
 enum Readiness {
     Ready,
     NotReady,
+    /// Java's server says so in its first ten seconds.
+    Unknown,
 }
 
 impl Health {
@@ -40,9 +42,10 @@ impl Health {
             return None;
         }
         let body: Value = serde_json::from_slice(answer.body()).ok()?;
-        let status = body.get("status")?.as_str()?.chars().take(20).collect();
+        let status: String = body.get("status")?.as_str()?.chars().take(20).collect();
         let readiness = match body.get("readiness")?.as_bool()? {
             true => Readiness::Ready,
+            false if status == "UNKNOWN" => Readiness::Unknown,
             false => Readiness::NotReady,
         };
         Some(Self { status, readiness })
@@ -52,6 +55,9 @@ impl Health {
         let status = self.status.escape_debug();
         match self.readiness {
             Readiness::Ready => Finding::Good(format!("{url} says {status}")),
+            Readiness::Unknown => {
+                Finding::Skipped(format!("{url} says {status}: the server has just started"))
+            }
             Readiness::NotReady => Finding::Bad(
                 format!("{url} says {status}: the server takes no changes, reading may go on"),
                 "see the log of the server for the reason",
@@ -73,6 +79,7 @@ pub(super) async fn ask(given: Option<&str>, config: &ClientConfig, checks: &mut
         checks.record("health", finding);
     } else if let Some(base) = usual(config)
         && let Ok(Some(health)) = health(&base, config, USUAL_LIMIT).await
+        && health.readiness != Readiness::Unknown
     {
         checks.record("health", health.finding(&base));
     }
@@ -112,6 +119,8 @@ mod tests {
         let down = health(200, r#"{"status":"DOWN","readiness":false}"#).unwrap();
         let Finding::Bad(detail, _) = down.finding("u") else { panic!("{down:?}") };
         assert!(detail.starts_with("u says DOWN: the server takes no changes"), "{detail}");
+        let new = health(200, r#"{"status":"UNKNOWN","readiness":false}"#).unwrap();
+        assert!(matches!(new.finding("u"), Finding::Skipped(_)));
         for (status, body) in [
             (404, r#"{"status":"UP","readiness":true}"#),
             (200, r#"{"status":"UP"}"#),
