@@ -235,12 +235,8 @@ mod tests {
         let line = line.split("   ").next().unwrap().split(" > ").next().unwrap();
         let matches = crate::command().try_get_matches_from(words(line.trim_end_matches(" &")));
         let matches = matches.unwrap_or_else(|error| panic!("{example}: {error}"));
-        let (mut names, mut inner) = (Vec::new(), &matches);
-        while let Some((name, next)) = inner.subcommand() {
-            names.push(name.to_owned());
-            inner = next;
-        }
-        names.join(" ")
+        let (path, _) = crate::options::chosen(&matches);
+        path.join(" ")
     }
 
     #[test]

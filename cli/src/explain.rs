@@ -16,6 +16,7 @@ use pravega_sdk::{
 use crate::{
     context::Context,
     failure::{Failure, Result},
+    options::chosen,
     similar::similar,
 };
 
@@ -46,14 +47,11 @@ const LISTED: usize = 5;
 impl Subjects {
     /// Finds the subjects among the arguments, by the names and types that all commands use.
     pub(crate) fn of(matches: &ArgMatches) -> Self {
-        let (mut inner, mut last) = (matches, "");
-        while let Some((name, next)) = inner.subcommand() {
-            (inner, last) = (next, name);
-        }
+        let (path, inner) = chosen(matches);
         let mut subjects = Self::default();
         let main = subject(inner);
-        match last {
-            "create" => subjects.created = main,
+        match path.last() {
+            Some(&"create") => subjects.created = main,
             _ => subjects.named.extend(main),
         }
         for stream in all::<ScopedStream>(inner, "streams") {

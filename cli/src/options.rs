@@ -22,13 +22,19 @@ const GLOBAL: &[(&str, &str)] = &[
     ("keycloak_file", "--keycloak-file"),
 ];
 
-/// Refuses options of the command line that have no effect on its command.
-pub(crate) fn check(matches: &ArgMatches) -> Result<()> {
+/// Returns the names on the way to the command of a command line, and its arguments.
+pub(crate) fn chosen(matches: &ArgMatches) -> (Vec<&str>, &ArgMatches) {
     let (mut path, mut inner) = (Vec::new(), matches);
     while let Some((name, next)) = inner.subcommand() {
         path.push(name);
         inner = next;
     }
+    (path, inner)
+}
+
+/// Refuses options of the command line that have no effect on its command.
+pub(crate) fn check(matches: &ArgMatches) -> Result<()> {
+    let (path, inner) = chosen(matches);
     let is_given = |id: &str| inner.value_source(id) == Some(ValueSource::CommandLine);
     // `Err(UnknownArgument)` is that of another command.
     let has = |id: &str| matches!(inner.try_contains_id(id), Ok(true)) && is_given(id);

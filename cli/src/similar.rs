@@ -2,9 +2,14 @@
 
 /// The name that is most like `wanted`, if one is.
 pub(crate) fn similar<'a>(wanted: &str, names: &[&'a str]) -> Option<&'a str> {
+    similar_within(3, wanted, names)
+}
+
+/// The name that is most like `wanted`, if at most so many slips make it of that.
+pub(crate) fn similar_within<'a>(slips: usize, wanted: &str, names: &[&'a str]) -> Option<&'a str> {
     let (wanted, len) = (wanted.to_lowercase(), wanted.chars().count());
     // In a short name every letter counts.
-    let allowed = ((len + 1) / 3).min(3);
+    let allowed = ((len + 1) / 3).min(slips);
     // The distance of two long names takes long.
     let may_be_near = |name: &&&str| name.chars().count().abs_diff(len) <= allowed;
     let distance = |name: &str| strsim::damerau_levenshtein(&wanted, &name.to_lowercase());

@@ -3,10 +3,9 @@
 use std::env;
 
 use pravega_sdk::ClientConfig;
-use strsim::damerau_levenshtein;
 
 use super::checks::{Checks, Finding};
-use crate::similar::similar;
+use crate::similar::similar_within;
 
 /// How the names of all variables of the SDK and of this tool begin.
 const PREFIX: &str = "PRAVEGA_";
@@ -46,8 +45,7 @@ fn misspelt<'a>(names: impl Iterator<Item = String>, known: &[&'a str]) -> Vec<(
         name.starts_with(PREFIX) && !is_of_service && !known.contains(&name.as_str())
     };
     let strange = names.filter(is_strange);
-    let meant =
-        |name: &str| similar(name, known).filter(|meant| damerau_levenshtein(name, meant) <= SLIPS);
+    let meant = |name: &str| similar_within(SLIPS, name, known);
     let mut found: Vec<_> =
         strange.filter_map(|name| meant(&name).map(|meant| (name, meant))).collect();
     found.sort();
