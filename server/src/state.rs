@@ -173,14 +173,14 @@ impl ServerState {
                 self.eviction.make_room(machine, || self.durable.borrow().to());
             }
             let discarded = machine.store.take_discarded();
-            let memory = MemoryFill::of(machine);
+            // With a log, more is held for a moment than what cannot be given back.
+            let memory = self.log.is_none().then(|| MemoryFill::of(machine));
             (done, woken, fetches, discarded, memory, machine.journal.latest())
         });
         discard(discarded);
-        match &self.log {
-            Some(_) => self.note_folder(),
-            // With a log, more is held for a moment than what cannot be given back.
-            None => _ = self.warnings.note_memory(memory),
+        match memory {
+            Some(memory) => _ = self.warnings.note_memory(memory),
+            None => self.note_folder(),
         }
         self.send_woken(woken);
         self.fetch(fetches);

@@ -443,11 +443,10 @@ mod tests {
         assert_eq!(keeper.candidates(), []);
         assert_eq!(after_a_checkpoint_of(&mut keeper).candidates(), []);
     }
+
     /// Measures a folder of files with these lengths.
     fn measure(keeper: &mut Keeper, files: &[(FileNumber, u64)]) -> u64 {
-        let names: Vec<(String, u64)> =
-            files.iter().map(|(file, len)| (file.name(), *len)).collect();
-        keeper.space_mut().measure(names.iter().map(|(name, len)| (&**name, *len)));
+        keeper.space_mut().measure_files(files, 0);
         keeper.space().used()
     }
 

@@ -350,17 +350,19 @@ mod tests {
         FileUse { len, bytes, live }
     }
 
-    /// Measures a folder of log files and one other file.
-    fn measure(space: &mut Space, files: &[(FileNumber, u64)], other: u64) {
-        let names: Vec<(String, u64)> =
-            files.iter().map(|(file, len)| (file.name(), *len)).collect();
-        let others = [("folder", other)];
-        space.measure(names.iter().map(|(name, len)| (&**name, *len)).chain(others));
+    impl Space {
+        /// Measures a folder of log files and one other file.
+        pub(crate) fn measure_files(&mut self, files: &[(FileNumber, u64)], other: u64) {
+            let names: Vec<(String, u64)> =
+                files.iter().map(|(file, len)| (file.name(), *len)).collect();
+            let others = [("folder", other)];
+            self.measure(names.iter().map(|(name, len)| (&**name, *len)).chain(others));
+        }
     }
 
     /// Measures so many bytes beside the log files.
     fn set_others(space: &mut Space, bytes: u64) {
-        measure(space, &[], bytes);
+        space.measure_files(&[], bytes);
     }
 
     #[test]
@@ -368,27 +370,27 @@ mod tests {
         let mut space = space(100 * MIB);
         let both = [(file(1), 10 * MIB), (file(2), 20 * MIB)];
         both.iter().for_each(|(file, len)| space.grow(*file, *len, len - MIB));
-        measure(&mut space, &both, 5 * MIB);
+        space.measure_files(&both, 5 * MIB);
         assert_eq!(space.used(), 35 * MIB);
         space.begin_removal(file(2));
         assert_eq!(space.used(), 15 * MIB);
         // Before it is removed, and after that.
         for files in [&both[..], &both[..1]] {
-            measure(&mut space, files, 5 * MIB);
+            space.measure_files(files, 5 * MIB);
             assert_eq!(space.used(), 15 * MIB);
         }
         space.end_removal(file(2));
-        measure(&mut space, &both[..1], 5 * MIB);
+        space.measure_files(&both[..1], 5 * MIB);
         assert_eq!(space.used(), 15 * MIB);
         // One that a copy keeps, or that cannot be removed.
-        measure(&mut space, &both, 5 * MIB);
+        space.measure_files(&both, 5 * MIB);
         assert_eq!(space.used(), 35 * MIB);
         // And one that is given up twice.
         space.begin_removal(file(2));
         space.begin_removal(file(2));
         space.end_removal(file(2));
         space.end_removal(file(2));
-        measure(&mut space, &both, 5 * MIB);
+        space.measure_files(&both, 5 * MIB);
         assert_eq!(space.used(), 35 * MIB);
     }
 
@@ -397,11 +399,11 @@ mod tests {
         let (mut space, moved) = (space(100 * MIB), FileNumber::moved(1));
         space.grow(file(1), 10 * MIB, 9 * MIB);
         // The output of a compaction, of which a part is written.
-        measure(&mut space, &[(file(1), 10 * MIB), (moved, 6 * MIB)], MIB);
+        space.measure_files(&[(file(1), 10 * MIB), (moved, 6 * MIB)], MIB);
         assert_eq!(space.used(), 17 * MIB);
         space.set_file(moved, used(8 * MIB, 7 * MIB, 7 * MIB));
         assert_eq!(space.used(), 19 * MIB);
-        measure(&mut space, &[(file(1), 10 * MIB), (moved, 8 * MIB)], MIB);
+        space.measure_files(&[(file(1), 10 * MIB), (moved, 8 * MIB)], MIB);
         assert_eq!(space.used(), 19 * MIB);
         space.remove(moved);
         assert_eq!(space.used(), 11 * MIB);
@@ -411,7 +413,7 @@ mod tests {
     fn as_many_zeros_stay_ahead_of_what_is_written_and_the_next_file_has_its_own() {
         let mut space = space(100 * MIB);
         space.grow(file(1), 10 * MIB, 9 * MIB);
-        measure(&mut space, &[(file(1), 12 * MIB), (file(2), 20 * MIB)], 0);
+        space.measure_files(&[(file(1), 12 * MIB), (file(2), 20 * MIB)], 0);
         for (len, all) in [(10, 32), (11, 33), (20, 42)] {
             space.grow(file(1), len * MIB, 0);
             assert_eq!(space.used(), all * MIB, "{len} MiB are written");
@@ -421,9 +423,9 @@ mod tests {
             assert_eq!(space.used(), all * MIB, "{len} MiB of the next file are written");
         }
         // More was written after the folder was read.
-        measure(&mut space, &[(file(1), 20 * MIB), (file(2), 20 * MIB)], 0);
+        space.measure_files(&[(file(1), 20 * MIB), (file(2), 20 * MIB)], 0);
         assert_eq!(space.used(), 41 * MIB);
-        measure(&mut space, &[(file(1), 22 * MIB), (file(2), 20 * MIB)], 0);
+        space.measure_files(&[(file(1), 22 * MIB), (file(2), 20 * MIB)], 0);
         assert_eq!(space.used(), 43 * MIB);
         space.begin_removal(file(1));
         assert_eq!(space.used(), 21 * MIB, "with its zeros");
